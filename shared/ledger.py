@@ -1,0 +1,158 @@
+"""The ledger: shape of a mutation's document, how it is read and written, and its indexes (design §2).
+
+One document is claim, outbox, decision and status. Everything that decides something is read with read concern majority
+and written with majority, journaled; it is set here and nowhere else.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, TypedDict
+
+from pymongo import ASCENDING, AsyncMongoClient, IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from shared.errors import DependencyUnavailable
+
+Document = dict[str, Any]
+Client = AsyncMongoClient[Document]
+Database = AsyncDatabase[Document]
+
+DATABASES: Final = {"live": "engine_live", "sandbox": "engine_sandbox"}
+CONTROL_DATABASE: Final = "engine"
+
+ACCEPTED: Final = "accepted"
+APPLYING: Final = "applying"
+COMPLETED: Final = "completed"
+PARTIALLY_COMPLETED: Final = "partially_completed"
+FAILED: Final = "failed"
+REJECTED: Final = "rejected"
+BATCH: Final = "batch"  # the head of an array: never published, has no places
+OPEN: Final = (ACCEPTED, APPLYING)
+TERMINAL: Final = frozenset({COMPLETED, PARTIALLY_COMPLETED, FAILED, REJECTED})
+
+
+class FileEntry(TypedDict, total=False):
+    """One file of a mutation, by attachment id; exactly one of url, data, staged."""
+
+    field: str
+    filename: str
+    declaredType: str | None
+    url: str
+    data: bytes  # base64 text as it came, checked by ingest; dropped at the end
+    staged: dict[str, Any]  # {key, size, sha256}: large base64 text, decoded by ingest
+
+
+class MutationDocument(TypedDict, total=False):
+    """A document of `mutations`. Times are UTC; `places` elements keep the order record, sequence."""
+
+    _id: str  # mutation id, UUIDv7
+    tenant: str
+    key: str  # idempotency key; unique with tenant
+    fingerprint: str
+    kind: str
+    record: dict[str, str]  # {type, id}: what the outcome is about
+    places: list[dict[str, Any]]  # [{record: "tenant/type/id", sequence}]
+    fields: Document  # of the record, for create; dropped at the end
+    files: dict[str, FileEntry]
+    fileIds: list[str]
+    remove: list[str]  # attachment ids, for remove
+    callbackUrl: str
+    status: str
+    parked: dict[str, Any] | None  # what its event brought: {files: {id: staged | error}, error}
+    decision: Document | None
+    outcome: Document | None  # `data` of the callback
+    owed: bool
+    tries: int
+    published: dict[str, Any] | None  # {at, count}
+    traceparent: str
+    createdAt: datetime
+    deadline: datetime
+    endedAt: datetime
+    expireAt: datetime  # TTL
+    head: str  # of a member: the id of its head
+    members: list[str]  # of a head: mutation ids
+
+
+def open_client(uri: str, timeout_seconds: float = 10.0) -> Client:
+    """A client whose every operation ends within the time-out."""
+    return AsyncMongoClient(uri, timeoutMS=int(timeout_seconds * 1000), tz_aware=True, retryWrites=True)
+
+
+def open_database(client: Client, name: str) -> Database:
+    """A database with the concerns that the protocol needs (SecantusDB's majority is one node, so journaled)."""
+    return client.get_database(
+        name, read_concern=ReadConcern("majority"), write_concern=WriteConcern("majority", j=True)
+    )
+
+
+def databases(client: Client) -> dict[str, Database]:
+    """The database of each environment."""
+    return {environment: open_database(client, name) for environment, name in DATABASES.items()}
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Foreign exceptions die here: an absent or failing-over MongoDB is DependencyUnavailable, a refused document is a bug."""
+    try:
+        yield
+    except (ConnectionFailure, ExecutionTimeout) as error:
+        raise DependencyUnavailable("mongodb", type(error).__name__) from error
+    except OperationFailure as error:
+        if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
+            raise DependencyUnavailable("mongodb", type(error).__name__) from error
+        raise
+    except PyMongoError as error:
+        if error.timeout:
+            raise DependencyUnavailable("mongodb", type(error).__name__) from error
+        raise
+
+
+async def smallest_open(database: Database, records: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """For each record that has one: (sequence, mutation id) of its smallest open mutation."""
+    wanted = set(records)
+    query = {"places.record": {"$in": sorted(wanted)}, "status": {"$in": list(OPEN)}}
+    smallest: dict[str, tuple[int, str]] = {}
+    async with translated():
+        async for document in database.mutations.find(query, {"places": 1}):
+            for place in document["places"]:
+                record, mine = place["record"], (place["sequence"], document["_id"])
+                if record in wanted:
+                    smallest[record] = min(smallest.get(record, mine), mine)
+    return smallest
+
+
+def has_turn(document: Document, smallest: dict[str, tuple[int, str]]) -> bool:
+    """Its turn comes when no open mutation has a smaller sequence in any of its places."""
+    return all(
+        smallest.get(place["record"], (place["sequence"],))[0] >= place["sequence"] for place in document["places"]
+    )
+
+
+INDEXES: Final = [
+    IndexModel(
+        [("tenant", ASCENDING), ("key", ASCENDING)],
+        name="claim", unique=True, partialFilterExpression={"key": {"$exists": True}},
+    ),
+    IndexModel([("places", ASCENDING)], name="places", unique=True, partialFilterExpression={"places": {"$exists": True}}),
+    IndexModel([("places.record", ASCENDING), ("status", ASCENDING)], name="record_status"),
+    IndexModel([("status", ASCENDING), ("published.at", ASCENDING)], name="standing"),
+    IndexModel([("tenant", ASCENDING), ("endedAt", ASCENDING)], name="tenant_ended"),
+    IndexModel([("owed", ASCENDING), ("endedAt", ASCENDING)], name="owed", partialFilterExpression={"owed": True}),
+    IndexModel([("fileIds", ASCENDING)], name="files"),
+    IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0),
+]  # fmt: skip
+
+
+async def create_indexes(database: Database) -> None:
+    """Create what is missing of all collections of an environment; safe to repeat."""
+    ttl = IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0)
+    await database.mutations.create_indexes(INDEXES)
+    await database.records.create_indexes([IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)])])
+    await database.attachments.create_indexes([IndexModel([("owners.record", ASCENDING)], name="owners"), ttl])
+    due = IndexModel([("status", ASCENDING), ("nextAt", ASCENDING)], name="due")
+    await database.deliveries.create_indexes([due, ttl])
+    await database.attempts.create_indexes([IndexModel([("delivery", ASCENDING)], name="delivery"), ttl])

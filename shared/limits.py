@@ -1,0 +1,59 @@
+"""Every limit in one table, for HTTP and the command topic alike. Sizes in bytes, times in seconds."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Files
+URL_FILE_BYTES: Final = 25 * MIB
+BASE64_FILE_BYTES: Final = 5 * MIB
+TEMPORARY_FILE_BYTES: Final = 50 * MIB
+FILES_PER_FIELD: Final = 5
+FILENAME_BYTES: Final = 255
+INLINE_FILE_BYTES: Final = 256 * KIB  # decoded; what is larger is staged by ingest
+INLINE_MUTATION_BYTES: Final = 512 * KIB
+CONTENT_HEAD_BYTES: Final = 4 * KIB
+
+# Requests
+BODY_BYTES: Final = 70 * 1000 * 1000
+RECORDS_PER_REQUEST: Final = 10
+ATTACHMENT_IDS_PER_REQUEST: Final = 100
+URL_LENGTH: Final = 2048
+IDEMPOTENCY_KEY_PATTERN: Final = r"^[A-Za-z0-9_.:+=~@-]{1,255}$"
+BYTES_IN_FLIGHT: Final = 256 * MIB  # of request bodies, a process
+BODY_SECONDS: Final = 60.0
+
+# Mutations
+DEADLINE_SECONDS: Final = 24 * 3600
+KEPT_SECONDS: Final = 90 * 24 * 3600
+WINDOW_LEAST: Final = 50
+MAX_TRIES: Final = 3
+
+# Downloads
+DOWNLOAD_SECONDS: Final = 60.0  # all tries of one file, from the first connect
+DOWNLOAD_TRIES: Final = 3
+DOWNLOADS_IN_FLIGHT: Final = 512
+DOWNLOADS_PER_HOST: Final = 16
+REDIRECTS: Final = 3
+SPOOL_MEMORY_BYTES: Final = 1 * MIB
+
+# Callbacks
+CALLBACK_SECONDS: Final = 15.0
+CALLBACK_ANSWER_BYTES: Final = 2 * KIB
+
+IMAGE_TYPES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/heic", "image/heif")
+OOXML: Final = "application/vnd.openxmlformats-officedocument"
+DOCUMENT_TYPES: Final = (
+    "application/pdf",
+    "application/msword",
+    f"{OOXML}.wordprocessingml.document",
+    "application/vnd.oasis.opendocument.text",
+    "application/vnd.ms-excel",
+    f"{OOXML}.spreadsheetml.sheet",
+    "application/vnd.ms-powerpoint",
+    f"{OOXML}.presentationml.presentation",
+)
+TEXT_TYPES: Final = ("text/plain", "text/markdown", "text/csv", "application/rtf")
+STRUCTURED_TYPES: Final = ("application/json", "application/xml")
+ACCEPTED_TYPES: Final = frozenset(IMAGE_TYPES + DOCUMENT_TYPES + TEXT_TYPES + STRUCTURED_TYPES)

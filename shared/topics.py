@@ -1,0 +1,62 @@
+"""Topic and consumer group names, their partitions and retention (design §8)."""
+
+import re
+from typing import Final, NamedTuple
+
+ACCEPTED: Final = "mutations.accepted"
+FETCHED: Final = "mutations.fetched"
+COMPLETED: Final = "mutations.completed"
+COMMANDS_PREFIX: Final = "mutations.commands."
+OUTCOMES_PREFIX: Final = "mutations.outcomes."
+COMMANDS_PATTERN: Final = r"^mutations\.commands\.[a-z0-9-]{1,40}$"
+TENANT_NAME: Final = re.compile(r"^[a-z0-9-]{1,40}$")
+
+FETCHER_GROUP: Final = "mutation-engine.fetcher"
+STORAGE_GROUP: Final = "mutation-engine.storage"
+NOTIFIER_GROUP: Final = "mutation-engine.notifier"
+INGEST_GROUP: Final = "mutation-engine.ingest"
+
+# Which group must have passed a topic before an event on it counts as lost ("ask the broker", design §2).
+READERS: Final = {ACCEPTED: FETCHER_GROUP, FETCHED: STORAGE_GROUP, COMPLETED: NOTIFIER_GROUP}
+
+RETENTION_MS: Final = 7 * 24 * 3600 * 1000
+
+
+class TopicSpec(NamedTuple):
+    """How a topic is created; `max_message_bytes` is the broker's limit for one record batch."""
+
+    name: str
+    partitions: int
+    max_message_bytes: int = 2 * 1024 * 1024
+
+
+def dead_letter(topic: str) -> str:
+    """The dead-letter topic of a topic."""
+    return f"{topic}.dlq"
+
+
+def outcomes(tenant: str) -> str:
+    """The topic on which a tenant reads its own outcomes."""
+    return OUTCOMES_PREFIX + tenant
+
+
+def commands(tenant: str) -> str:
+    """The topic on which a tenant's upstream systems produce commands."""
+    return COMMANDS_PREFIX + tenant
+
+
+def all_topics(tenants: list[str], partitions: int) -> list[TopicSpec]:
+    """Every topic of an installation with these tenants."""
+    pipeline = [TopicSpec(name, partitions) for name in READERS]
+    letters = [TopicSpec(dead_letter(name), 1) for name in READERS]
+    return pipeline + letters + [spec for tenant in tenants for spec in tenant_topics(tenant)]
+
+
+def tenant_topics(tenant: str) -> list[TopicSpec]:
+    """The topics that belong to one tenant."""
+    eight_mib = 8 * 1024 * 1024
+    return [
+        TopicSpec(commands(tenant), 3, eight_mib),
+        TopicSpec(dead_letter(commands(tenant)), 1, eight_mib),
+        TopicSpec(outcomes(tenant), 3),
+    ]
