@@ -1,0 +1,119 @@
+"""The guard's place at connect time: an aiohttp connector whose socket factory and resolver ask the egress policy."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+from aiohappyeyeballs import AddrInfoType
+from aiohttp import TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from shared.addresses import EgressPolicy
+
+DNS_SECONDS: Final = 5.0
+ADDRESSES: Final = 16
+SOCKET_BUFFER_BYTES: Final = 256 * 1024  # bounds what a source can push at us before anyone has looked at it
+
+Lookup = Callable[[str], Awaitable[Sequence[str]]]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What httpx's interface does not carry between the client and its dialler, for one request."""
+
+    url: URL
+    refused: bool = False
+    connection: socket.socket | None = None  # None also once the body has been read
+
+
+exchange: ContextVar[Exchange] = ContextVar("egress_exchange")
+
+
+def _refusal(reason: str) -> OSError:
+    if mine := exchange.get(None):
+        mine.refused = True
+    return PermissionError(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketFactory:
+    """The gate: called with every address that is about to be dialled, literal or resolved."""
+
+    policy: EgressPolicy
+
+    def __call__(self, info: AddrInfoType) -> socket.socket:
+        """A socket for this address; raises PermissionError, and nothing is sent."""
+        family, kind, protocol, _, address = info
+        if not self.policy.permits(str(address[0]), int(address[1])) or any(address[2:]):
+            raise _refusal("address or port not allowed")
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
+        return opened
+
+
+class GuardedResolver(AbstractResolver):
+    """Refuses a name if any of its addresses is refused; bounded in time and in the number of addresses."""
+
+    def __init__(self, policy: EgressPolicy, lookup: Lookup) -> None:
+        self._policy = policy
+        self._lookup = lookup
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a name; raises OSError for a refused, unknown or slow one."""
+        try:
+            async with asyncio.timeout(DNS_SECONDS):
+                addresses = await self._lookup(host)
+        except TimeoutError:
+            raise OSError("name resolution timed out") from None
+        if not addresses:
+            raise OSError("no address")
+        permitted = [address for address in addresses if self._policy.permits(address, port)]
+        # `localhost` may be allowed for one address family only; for any other name one bad address spoils all.
+        if not permitted or (len(permitted) < len(addresses) and host != "localhost"):
+            raise _refusal("a name with an address that is not allowed")
+        return [_result(host, port, address) for address in permitted[:ADDRESSES]]
+
+    async def close(self) -> None:
+        """Nothing to close: whoever opened the client owns the executor."""
+
+
+def _result(host: str, port: int, address: str) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    flags = socket.AI_NUMERICHOST
+    return {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": flags}
+
+
+def threaded_lookup(executor: ThreadPoolExecutor) -> Lookup:
+    """The system's resolver, in an executor of its own: slow names must not starve the threads others use."""
+
+    def blocking(host: str) -> list[str]:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        # A scope id stays in the text, so that the policy sees and refuses it.
+        return list(dict.fromkeys(f"{at[0]}%{at[3]}" if len(at) == 4 and at[3] else str(at[0]) for *_, at in found))
+
+    async def lookup(host: str) -> list[str]:
+        return await asyncio.get_running_loop().run_in_executor(executor, blocking, host)
+
+    return lookup
+
+
+def guarded_connector(
+    policy: EgressPolicy, lookup: Lookup, tls: ssl.SSLContext, *, connections: int, keepalive_seconds: float | None
+) -> TCPConnector:
+    """A connector that dials only what the policy permits; without a DNS cache, so that each dial is judged anew."""
+    return TCPConnector(
+        socket_factory=SocketFactory(policy),
+        resolver=GuardedResolver(policy, lookup),
+        use_dns_cache=False,
+        ssl=tls,
+        limit=connections,
+        keepalive_timeout=keepalive_seconds,
+    )
