@@ -32,7 +32,6 @@ class UrlSource(_Model):
     """A file that the fetcher has to download."""
 
     url: str
-    filename: str
 
 
 class StagedObject(_Model):

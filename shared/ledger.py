@@ -96,7 +96,7 @@ def databases(client: Client) -> dict[str, Database]:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Foreign exceptions die here: an absent or failing-over MongoDB is DependencyUnavailable, a refused document is a bug."""
+    """An absent or failing-over MongoDB becomes DependencyUnavailable; a refused document stays what it is, a bug."""
     try:
         yield
     except (ConnectionFailure, ExecutionTimeout) as error:
@@ -137,7 +137,10 @@ INDEXES: Final = [
         [("tenant", ASCENDING), ("key", ASCENDING)],
         name="claim", unique=True, partialFilterExpression={"key": {"$exists": True}},
     ),
-    IndexModel([("places", ASCENDING)], name="places", unique=True, partialFilterExpression={"places": {"$exists": True}}),
+    IndexModel(
+        [("places", ASCENDING)],
+        name="places", unique=True, partialFilterExpression={"places": {"$exists": True}},
+    ),
     IndexModel([("places.record", ASCENDING), ("status", ASCENDING)], name="record_status"),
     IndexModel([("status", ASCENDING), ("published.at", ASCENDING)], name="standing"),
     IndexModel([("tenant", ASCENDING), ("endedAt", ASCENDING)], name="tenant_ended"),
@@ -151,7 +154,9 @@ async def create_indexes(database: Database) -> None:
     """Create what is missing of all collections of an environment; safe to repeat."""
     ttl = IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0)
     await database.mutations.create_indexes(INDEXES)
-    await database.records.create_indexes([IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)])])
+    await database.records.create_indexes(
+        [IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)])]
+    )
     await database.attachments.create_indexes([IndexModel([("owners.record", ASCENDING)], name="owners"), ttl])
     due = IndexModel([("status", ASCENDING), ("nextAt", ASCENDING)], name="due")
     await database.deliveries.create_indexes([due, ttl])

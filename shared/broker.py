@@ -1,0 +1,128 @@
+"""Kafka: the producer that every service publishes with, and FastStream's broker, always with manual commits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
+
+from shared import events
+from shared.errors import DependencyUnavailable
+from shared.limits import MIB
+from shared.settings import EngineSettings
+
+SEND_SECONDS: Final = 10.0
+PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
+MESSAGE_BYTES: Final = 8 * MIB
+POLL_MS: Final = 50
+
+Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
+Outgoing = tuple[str, events._Event, str]  # topic, event, traceparent
+OnBatch = Callable[[tuple[Record, ...], AIOKafkaConsumer], Awaitable[None]]
+
+
+class Publisher:
+    """Publishes events and raw records. A send that timed out is unknown, not failed: publishing again is allowed."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._pending = 0
+
+    async def publish(self, topic: str, event: events._Event, traceparent: str) -> None:
+        """Publish one event; returns when all in-sync replicas have it. Raises DependencyUnavailable."""
+        await self.send(topic, event.message_key, events.encode(event), events.headers(event, traceparent))
+
+    async def publish_many(self, outgoing: Iterable[Outgoing]) -> list[BaseException | None]:
+        """Publish all at once; per item None, or why it is not known to be published."""
+        return await asyncio.gather(*(self.publish(*item) for item in outgoing), return_exceptions=True)
+
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[events.Header]) -> None:
+        """Publish one raw record. Raises DependencyUnavailable."""
+        size = len(value or b"")
+        if self._pending + size > PENDING_BYTES:
+            raise DependencyUnavailable("kafka", "16 MiB wait already")
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                acknowledged = await self._producer.send(topic, value, key=key, headers=list(headers))
+                self._pending += size
+                acknowledged.add_done_callback(lambda _: self._release(size))
+                await asyncio.shield(acknowledged)
+        except (KafkaError, TimeoutError) as error:
+            raise DependencyUnavailable("kafka", type(error).__name__) from error
+
+    def _release(self, size: int) -> None:
+        self._pending -= size
+
+
+@asynccontextmanager
+async def open_publisher(settings: EngineSettings) -> AsyncIterator[Publisher]:
+    """A started producer: acknowledged by all in-sync replicas, idempotent where the broker can."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        acks="all",
+        enable_idempotence=settings.kafka_idempotence,
+        max_request_size=MESSAGE_BYTES,
+        max_batch_size=256 * 1024,
+        linger_ms=2,
+        request_timeout_ms=int(SEND_SECONDS * 1000),
+    )
+    try:
+        await producer.start()
+    except KafkaError as error:
+        raise DependencyUnavailable("kafka", type(error).__name__) from error
+    try:
+        yield Publisher(producer)
+    finally:
+        await producer.stop()
+
+
+def consuming_broker(settings: EngineSettings) -> KafkaBroker:
+    """FastStream's broker for consuming only, always with manual commits: FastStream's own defaults lose records."""
+    return KafkaBroker(
+        settings.kafka_bootstrap, consumer_only=True, ack_policy=AckPolicy.MANUAL, apply_types=False, logger=None
+    )
+
+
+def attach(
+    broker: KafkaBroker,
+    settings: EngineSettings,
+    topic: str,
+    group: str,
+    on_batch: OnBatch,
+    listener: ConsumerRebalanceListener,
+    max_records: int,
+) -> None:
+    """Hand every batch of a topic, undecoded, to `on_batch` with the consumer to commit on."""
+
+    async def parse(message: tuple[Record, ...]) -> KafkaMessage:
+        # FastStream's parser decodes headers; one odd header would drop the record and the next commit would pass it.
+        return KafkaMessage(raw_message=message, body=b"", consumer=subscriber.consumer)  # type: ignore[arg-type]
+
+    async def decode(message: KafkaMessage) -> Any:
+        return message.raw_message
+
+    subscriber = broker.subscriber(
+        topic,
+        group_id=group,
+        group_instance_id=settings.kafka_instance_id,
+        batch=True,
+        batch_timeout_ms=POLL_MS,
+        max_records=max_records,
+        auto_offset_reset="earliest",
+        session_timeout_ms=int(settings.kafka_session_seconds * 1000),
+        heartbeat_interval_ms=int(settings.kafka_session_seconds * 1000 / 4),
+        max_partition_fetch_bytes=MESSAGE_BYTES,
+        listener=listener,
+        parser=parse,
+        decoder=decode,
+        no_reply=True,
+    )
+
+    @subscriber
+    async def hand_over(records: tuple[Record, ...]) -> None:
+        await on_batch(records, subscriber.consumer)

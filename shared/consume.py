@@ -1,0 +1,217 @@
+"""Consuming in batches: one table decides every record's fate, offsets are committed by hand, after the work.
+
+A crash before the commit leaves the batch uncommitted: it comes again, and every effect behind it is void then.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Generic
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from shared import events, topics
+from shared.broker import Publisher, Record
+from shared.errors import DependencyUnavailable, Undecodable
+from shared.observability import COMMIT_ERRORS, EVENTS_HANDLED, new_traceparent
+
+log = structlog.get_logger()
+
+
+class Fate(Enum):
+    """What becomes of a record."""
+
+    DEAD_LETTER = "the raw record goes to the dead-letter topic, with the reason; then commit"
+    HOLD = "back off in place with jitter, then hold the partition; nothing lost, never dead-lettered"
+    ISOLATE = "work off one by one; the one that fails is a bug and handed to `on_bug`; then commit"
+
+
+FATES: Final[dict[type[Exception], Fate]] = {
+    Undecodable: Fate.DEAD_LETTER,
+    DependencyUnavailable: Fate.HOLD,
+    Exception: Fate.ISOLATE,
+}
+BACKOFF_SECONDS: Final = (0.1, 0.3, 1.0, 2.0, 5.0)
+DRAIN_SECONDS: Final = 6.0  # within the rebalance time-out, which is the session time-out
+BUGS_IN_A_ROW: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Generic[events.E]):
+    """A decoded event with its trace and the raw record it came in."""
+
+    event: events.E
+    traceparent: str
+    record: Record
+
+
+def fate_of(error: Exception) -> Fate:
+    """The fate that the table gives to a record whose handling raised this error."""
+    return next(fate for kind, fate in FATES.items() if isinstance(error, kind))
+
+
+class BackOff:
+    """Pauses that grow with every failure in a row, with jitter."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    async def pause(self) -> None:
+        """Sleep for the next pause."""
+        pause = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
+        self.failures += 1
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+
+
+class DeadLetters:
+    """Raw records that can never work, kept with the reason."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def send(self, record: Record, reason: str, attempts: int) -> None:
+        """Publish the raw record to the dead-letter topic of its own. Raises DependencyUnavailable."""
+        origin = {"reason": reason, "topic": record.topic, "partition": record.partition, "offset": record.offset}
+        added = [(f"dlq_{name}", str(value).encode()) for name, value in (origin | {"attempts": attempts}).items()]
+        headers = [(name, value or b"") for name, value in record.headers]
+        await self._publisher.send(topics.dead_letter(record.topic), record.key, record.value, headers + added)
+        log.error("record.dead_lettered", **origin, attempts=attempts)
+
+
+def decode(kind: type[events.E], record: Record) -> Delivery[events.E]:
+    """The event of a raw record; an odd header costs the trace, not the record. Raises Undecodable."""
+    event = events.decode(kind, record.value)
+    found = next((value for name, value in record.headers if name == "traceparent"), None)
+    traceparent = (found or b"").decode("ascii", "replace") or new_traceparent()
+    return Delivery(event, traceparent, record)
+
+
+async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> bool:
+    """Commit explicit next offsets; a refused commit is counted, the records come again."""
+    try:
+        await consumer.commit(offsets)
+    except (KafkaError, IllegalStateError) as error:
+        COMMIT_ERRORS.labels(next(iter(offsets)).topic).inc()
+        log.warning("commit.refused", error=type(error).__name__)
+        return False
+    return True
+
+
+def next_offsets(records: Iterable[Record]) -> dict[TopicPartition, int]:
+    """The offsets to commit once all these records are worked off."""
+    ends: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        ends[partition] = max(ends.get(partition, 0), record.offset + 1)
+    return ends
+
+
+class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: ignore[misc]
+    """Works batches off one after another; partitions are given away only when nothing is in hand."""
+
+    def __init__(
+        self,
+        kind: type[events.E],
+        handle: Callable[[Sequence[Delivery[events.E]]], Awaitable[None]],
+        letters: DeadLetters,
+        on_bug: Callable[[Delivery[events.E], Exception], Awaitable[None]],
+        on_fatal: Callable[[], None],
+    ) -> None:
+        self._kind, self._handle, self._letters = kind, handle, letters
+        self._on_bug, self._on_fatal = on_bug, on_fatal
+        self._in_hand = asyncio.Lock()
+        self._leaving = False
+        self._assignment = 0
+        self._bugs = 0
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Wait for the batch in hand; what isn't done by then is dropped, uncommitted, and comes again."""
+        self._leaving = True
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS), self._in_hand:
+                pass
+        except TimeoutError:
+            log.warning("rebalance.batch_still_in_hand")
+        self._assignment += 1
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Start anew; nothing of an older assignment is committed any more."""
+        self._assignment += 1
+        self._leaving = False
+
+    async def on_batch(self, records: tuple[Record, ...], consumer: AIOKafkaConsumer) -> None:
+        """Decode, handle, commit. Without a commit the position goes back, so that nothing is passed over."""
+        assignment = self._assignment
+        async with self._in_hand:
+            done = await self._work_off(records)
+            if assignment != self._assignment:
+                return
+            if done:
+                await commit(consumer, next_offsets(records))
+            else:
+                self._go_back(records, consumer)
+
+    async def _work_off(self, records: tuple[Record, ...]) -> bool:
+        back_off = BackOff()
+        deliveries: list[Delivery[events.E] | None] | None = None
+        while True:
+            try:
+                deliveries = deliveries or [await self._decoded(record) for record in records]
+                await self._attempt([delivery for delivery in deliveries if delivery])
+            except DependencyUnavailable as error:
+                if self._leaving or back_off.failures > len(BACKOFF_SECONDS):
+                    return False
+                log.warning("batch.held", dependency=error.dependency, error=str(error))
+                await back_off.pause()
+            else:
+                return True
+
+    async def _decoded(self, record: Record) -> Delivery[events.E] | None:
+        try:
+            return decode(self._kind, record)
+        except Undecodable as error:
+            await self._letters.send(record, str(error), 1)
+            EVENTS_HANDLED.labels(record.topic, "dead_lettered").inc()
+            return None
+
+    async def _attempt(self, deliveries: Sequence[Delivery[events.E]]) -> None:
+        if not deliveries:
+            return
+        try:
+            await self._handle(deliveries)
+            self._bugs = 0
+        except Exception as error:
+            if fate_of(error) is not Fate.ISOLATE:
+                raise
+            log.exception("batch.failed", size=len(deliveries))
+            await self._isolate(deliveries)
+        EVENTS_HANDLED.labels(deliveries[0].record.topic, "handled").inc(len(deliveries))
+
+    async def _isolate(self, deliveries: Sequence[Delivery[events.E]]) -> None:
+        for delivery in deliveries:
+            try:
+                await self._handle([delivery])
+            except Exception as error:
+                if fate_of(error) is not Fate.ISOLATE:
+                    raise
+                log.exception("event.failed", mutation=delivery.event.mutation_id)
+                await self._on_bug(delivery, error)
+                self._bugs += 1
+        if self._bugs >= BUGS_IN_A_ROW:
+            self._on_fatal()
+
+    @staticmethod
+    def _go_back(records: tuple[Record, ...], consumer: AIOKafkaConsumer) -> None:
+        first: dict[TopicPartition, int] = {}
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            first[partition] = min(first.get(partition, record.offset), record.offset)
+        for partition, offset in first.items():
+            try:
+                consumer.seek(partition, offset)
+            except IllegalStateError:  # no longer ours: whoever has it begins at the committed offset
+                continue

@@ -1,0 +1,77 @@
+"""Ask the broker: where topics end, and whether a consumer group has passed a noted end (design §2)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import Enum
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.errors import DependencyUnavailable
+from shared.settings import EngineSettings
+from shared.topics import READERS
+
+Note = dict[TopicPartition, int]
+
+
+class Progress(Enum):
+    """How a group stands to a note."""
+
+    PASSED = "it has passed the noted end on all partitions"
+    BEHIND = "something below the noted end is still uncommitted"
+    SHRUNK = "the log is shorter than its note: the broker began again; note anew"
+
+
+class BrokerOffsets:
+    """Reads ends and committed offsets; never consumes."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        self._consumer, self._admin = consumer, admin
+
+    async def ends(self, topic: str) -> Note:
+        """The next offset of every partition."""
+        with _translated():
+            await self._consumer._client.force_metadata_update()
+            numbers = self._consumer.partitions_for_topic(topic) or await self._partitions(topic)
+            return dict(await self._consumer.end_offsets([TopicPartition(topic, n) for n in numbers]))
+
+    async def _partitions(self, topic: str) -> list[int]:
+        [description] = await self._admin.describe_topics([topic])
+        return [partition["partition"] for partition in description["partitions"]]
+
+    async def progress(self, topic: str, note: Note) -> Progress:
+        """Whether the group that reads the topic has passed the note. Passed: committed or log start has reached it."""
+        partitions = list(note)
+        with _translated():
+            # The embedded broker answers only when the partitions are named.
+            found = await self._admin.list_consumer_group_offsets(READERS[topic], partitions=partitions)
+            starts = await self._consumer.beginning_offsets(partitions)
+            ends = await self._consumer.end_offsets(partitions)
+        if any(ends[partition] < note[partition] for partition in partitions):
+            return Progress.SHRUNK
+        reached = {p: max(found[p].offset if p in found else -1, starts[p]) for p in partitions}
+        return Progress.PASSED if all(reached[p] >= note[p] for p in partitions) else Progress.BEHIND
+
+
+class _translated:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (KafkaError, TimeoutError)):
+            raise DependencyUnavailable("kafka", type(error).__name__) from error
+
+
+@asynccontextmanager
+async def open_offsets(settings: EngineSettings) -> AsyncIterator[BrokerOffsets]:
+    """Connected readers of offsets; no consumer group is joined."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    try:
+        with _translated():
+            await consumer.start()
+            await admin.start()
+        yield BrokerOffsets(consumer, admin)
+    finally:
+        await consumer.stop()
+        await admin.close()
