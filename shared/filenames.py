@@ -39,7 +39,8 @@ def safe_name(name: str) -> str | None:
 
 def content_disposition(name: str) -> str:
     """`attachment` with the name for every client: ASCII fall-back (RFC 6266) and UTF-8 form (RFC 8187)."""
-    fallback = TOKEN_FALLBACK.sub("_", unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "file")
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    fallback = TOKEN_FALLBACK.sub("_", f"file{ascii_name}" if ascii_name[:1] in {"", "."} else ascii_name)
     plain = f'attachment; filename="{fallback}"'
     return plain if fallback == name else f"{plain}; filename*=UTF-8''{quote(name, safe=ATTRIBUTE_CHARACTERS)}"
 
