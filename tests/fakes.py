@@ -1,0 +1,50 @@
+"""Real, small stand-ins for outside systems: what the ports promise, in memory."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from shared.blobs import BlobMissing
+
+
+class InMemoryBlobs:
+    """The object store as a dictionary: key → (bytes, content type, time of the last write)."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str | None, datetime]] = {}
+
+    async def ensure_bucket(self) -> None:
+        """There is one already."""
+
+    async def put(self, key: str, body: bytes | BinaryIO, size: int, content_type: str | None = None) -> None:
+        content = body if isinstance(body, bytes) else body.read(size)
+        self.objects[key] = (content, content_type, datetime.now(UTC))
+
+    async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        if key not in self.objects:
+            raise BlobMissing(key)
+        return self.objects[key][0][start:][:length]
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        yield await self.get(key)
+
+    async def copy(self, source: str, target: str) -> None:
+        if source not in self.objects:
+            raise BlobMissing(source)
+        content, content_type, _ = self.objects[source]
+        self.objects[target] = (content, content_type, datetime.now(UTC))
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
+
+    async def head(self, key: str) -> int | None:
+        return len(self.objects[key][0]) if key in self.objects else None
+
+    async def list(self, prefix: str) -> AsyncIterator[tuple[str, int, datetime]]:
+        for key, (content, _, modified) in sorted(self.objects.items()):
+            if key.startswith(prefix):
+                yield key, len(content), modified
+
+    async def presign_get(self, key: str, seconds: int, filename: str, content_type: str) -> str:
+        return f"memory:///{key}?seconds={seconds}"
