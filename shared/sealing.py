@@ -18,7 +18,7 @@ class SealBroken(Exception):
 
 
 class Sealer:
-    """Seals and opens; `place` (say, the tenant's name) is bound to the seal, so sealed bytes can't be moved elsewhere."""
+    """Seals and opens; `place` (say, the tenant's name) is bound to the seal, so it opens nowhere else."""
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:

@@ -1,7 +1,7 @@
 """Tenants, their API keys and webhook secrets: the adapter over the control database.
 
-A key is `me_<public id>_<secret>`; the database holds the secret's SHA-256 only. Webhook secrets must be readable to sign,
-so they are sealed. Both are cached for three seconds a process: what is revoked ends within seconds.
+A key is `me_<public id>_<secret>`; the database holds the secret's SHA-256 only. Webhook secrets must be readable
+to sign, so they are sealed. Both are cached for three seconds a process: what is revoked ends within seconds.
 """
 
 import base64
@@ -48,7 +48,7 @@ class _Cache(Generic[V]):
 
 
 class Tenants:
-    """Who calls, and what signs. Raises DependencyUnavailable when MongoDB is away; `sealer` is needed for secrets only."""
+    """Who calls, and what signs; only secrets need `sealer`. Raises DependencyUnavailable when MongoDB is away."""
 
     def __init__(
         self, database: Database, sealer: Sealer | None = None, clock: Callable[[], float] = time.monotonic
@@ -57,7 +57,7 @@ class Tenants:
         self._keys, self._secrets = _Cache[str](clock), _Cache[list[str]](clock)
 
     async def authenticate(self, api_key: str) -> str | None:
-        """The tenant of a live key. Only right keys are cached, so every wrong one costs the same look-up and comparison."""
+        """The tenant of a live key. Only right keys are cached: every wrong one costs a look-up and a comparison."""
         parts = API_KEY.fullmatch(api_key)
         if parts is None:
             return None

@@ -1,0 +1,92 @@
+"""One-shot initialisation, safe to repeat: topics, indexes, bucket, tenants (`python -m deploy.admin.init`)."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from deploy.admin.bucket import create_bucket
+from deploy.admin.credentials import provide_tenants
+from deploy.admin.topics import create_topics
+from shared.errors import DependencyUnavailable
+from shared.ledger import Client, create_indexes, databases, open_client, translated
+from shared.sealing import ensure_key_file
+from shared.settings import EngineSettings
+from shared.tenants import open_tenants
+from shared.topics import all_topics
+
+PAUSE_SECONDS: Final = 0.1
+
+
+class InitSettings(EngineSettings):
+    """What an installation begins with; `init_tenants` is a comma-separated list."""
+
+    topic_partitions: int = Field(default=12, ge=1)
+    topic_replication: int = Field(default=3, ge=1)
+    init_tenants: Annotated[tuple[str, ...], NoDecode] = ()
+    credentials_file: Path | None = None  # the tenants' keys in the clear, mode 0600
+    init_patience_seconds: float = 120.0  # how long to wait for each server
+
+    @field_validator("init_tenants", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+async def initialise_topics(settings: InitSettings) -> None:
+    """Every topic of the pipeline and of the tenants named in the settings."""
+    specs = all_topics(list(settings.init_tenants), settings.topic_partitions)
+    await create_topics(settings.kafka_bootstrap, specs, settings.topic_replication, settings.init_patience_seconds)
+
+
+async def initialise_database(settings: InitSettings) -> dict[str, dict[str, str]]:
+    """Indexes of both environments, then the tenants; returns {tenant: {apiKey, webhookSecret}}."""
+    if settings.secrets_key_file:
+        ensure_key_file(settings.secrets_key_file)
+    async with open_client(settings.mongodb_uri) as client:
+        await _wait_for_primary(client, settings.init_patience_seconds)
+        for database in databases(client).values():
+            await create_indexes(database)
+        tenants = open_tenants(client, settings)
+        await tenants.create_indexes()
+        if not settings.init_tenants:
+            return {}
+        if settings.credentials_file is None:
+            raise ValueError("ENGINE_INIT_TENANTS needs ENGINE_CREDENTIALS_FILE")
+        return await provide_tenants(tenants, list(settings.init_tenants), settings.credentials_file)
+
+
+async def _wait_for_primary(client: Client, patience_seconds: float) -> None:
+    clock = asyncio.get_running_loop().time
+    until = clock() + patience_seconds
+    while True:
+        try:
+            async with translated():
+                answer = await client.admin.command("hello")
+            if answer.get("isWritablePrimary"):
+                return
+        except DependencyUnavailable:
+            pass
+        if clock() > until:
+            raise DependencyUnavailable("mongodb", "no primary")
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def initialise(settings: InitSettings) -> dict[str, dict[str, str]]:
+    """Everything; returns {tenant: {apiKey, webhookSecret}}. Each step waits for its server."""
+    await initialise_topics(settings)
+    await create_bucket(settings, settings.init_patience_seconds)
+    return await initialise_database(settings)
+
+
+def main() -> None:
+    """Initialise from ENGINE_* variables and name what is ready."""
+    settings = InitSettings()
+    credentials = asyncio.run(initialise(settings))
+    print(f"ready: topics, bucket {settings.s3_bucket}, indexes, tenants {', '.join(credentials) or 'none'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""`python -m deploy.stack run`: the whole system on this machine until Ctrl-C (exit codes: 1 failed, 2 refused)."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from deploy.stack.child import ChildFailed
+from deploy.stack.ports import Ports, is_free
+from deploy.stack.services import SERVICES
+from deploy.stack.state import StateDir, StateInUse
+from deploy.stack.supervisor import Options, Supervisor
+
+
+def main() -> int:
+    """Check what can be refused at once, then run."""
+    given = _parser().parse_args()
+    state = StateDir(given.state_dir)
+    try:
+        state.lock()
+    except StateInUse as error:
+        return _refuse(str(error))
+    if given.port and not is_free(given.port):
+        return _refuse(f"Port {given.port} is taken: stop what listens there, or choose another (make run PORT=…).")
+    state.drop_handle()  # of a predecessor that was killed
+    ports = Ports(state.root / "ports.json")
+    if given.port:
+        ports.choose("http", given.port)
+    options = Options(given.allow_loopback, given.broker, _by_service(given.env))
+    return asyncio.run(_run(Supervisor(options, state, ports, _say), given.ready_fd, given.lifeline))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
+    run = parser.add_subparsers(required=True, metavar="run").add_parser("run", help="start everything and stay")
+    run.add_argument("--port", type=int, default=8080, help="of the HTTP API; 0: any free one (default 8080)")
+    run.add_argument("--state-dir", type=Path, default=Path(".run"), help="what outlives a run (default .run)")
+    run.add_argument("--allow-loopback", action="store_true", help="let file and callback URLs point to this machine")
+    run.add_argument("--broker", choices=("tansu", "kafka"), default="tansu", help="kafka: Apache Kafka, needs Java")
+    run.add_argument("--env", action="append", default=[], metavar="SERVICE:NAME=VALUE", help="a variable more")
+    run.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)  # told when ready
+    run.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when stdin ends
+    return parser
+
+
+def _by_service(given: list[str]) -> dict[str, dict[str, str]]:
+    env: dict[str, dict[str, str]] = {}
+    for one in given:
+        service, _, variable = one.partition(":")
+        name, equals, value = variable.partition("=")
+        if service not in SERVICES or not equals:
+            sys.exit(f"--env wants SERVICE:NAME=VALUE with a service of {', '.join(SERVICES)}, not {one!r}")
+        env.setdefault(service, {})[name] = value
+    return env
+
+
+async def _run(supervisor: Supervisor, ready_fd: int | None, lifeline: bool) -> int:
+    stop = asyncio.create_task(_told_to_stop(lifeline))
+    work = asyncio.create_task(_start_and_keep(supervisor, ready_fd))
+    try:
+        await asyncio.wait({stop, work}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            _say("stopping")
+            work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+    except ChildFailed as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    finally:
+        await supervisor.stop()
+    _say("stopped")
+    return 0
+
+
+async def _start_and_keep(supervisor: Supervisor, ready_fd: int | None) -> None:
+    handle = await supervisor.start()
+    _announce(handle)
+    if ready_fd is not None:
+        os.write(ready_fd, b"ready\n")
+        os.close(ready_fd)
+    await supervisor.keep()
+
+
+async def _told_to_stop(lifeline: bool) -> None:
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, told.set)
+    if lifeline:
+        loop.add_reader(sys.stdin.fileno(), told.set)  # nobody writes there: readable means that it ended
+    await told.wait()
+    if lifeline:
+        loop.remove_reader(sys.stdin.fileno())
+
+
+def _announce(handle: dict[str, Any]) -> None:
+    address, key = handle["http"], handle["tenants"]["demo"]["apiKey"]
+    _say(f"ready: {address} (logs in {handle['logs']})")
+    print(
+        f"  API key of tenant demo: {key}\n  API reference:          {address}/docs\n  Try it:\n"
+        f"    curl -i {address}/candidates -H 'x-api-key: {key}' -H 'content-type: application/json' \\\n"
+        '      -d \'{"firstName": "Ada", "lastName": "Example"}\'\n  Stop with Ctrl-C.',
+        flush=True,
+    )
+
+
+def _say(line: str) -> None:
+    print(f"stack: {line}", flush=True)
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Apache Kafka in Tansu's place (`--broker kafka`): jars from Maven, one JVM, broker and controller in one."""
+
+import base64
+import shutil
+import subprocess
+import uuid
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from deploy.stack.answers import accepts
+from deploy.stack.child import ROOT, ChildFailed, ChildSpec
+from deploy.stack.ports import LOOPBACK, Ports
+from deploy.stack.servers import server_env
+
+JARS: Final = ROOT / ".kafka" / "4.3.0"
+JVM: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+QUIET: Final = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+ONE_COPY: Final = (
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "transaction.state.log.min.isr",
+    "share.coordinator.state.topic.replication.factor",
+    "share.coordinator.state.topic.min.isr",
+)
+FEW_PARTITIONS: Final = {"offsets.topic.num.partitions": 4, "transaction.state.log.num.partitions": 4}
+
+
+def apache_kafka(ports: Ports, directory: Path) -> ChildSpec:
+    """Fetch the jars once, format the storage once; raises ChildFailed with what is missing."""
+    if not shutil.which("java"):
+        raise ChildFailed("--broker kafka needs Java 17 or later: `java` was not found.")
+    _fetch_jars()
+    directory.mkdir(exist_ok=True)
+    properties = directory / "server.properties"
+    properties.write_text("".join(f"{name}={value}\n" for name, value in _settings(ports, directory).items()))
+    java = ["java", *JVM, QUIET, "-cp", f"{JARS}/*"]
+    if not (directory / "log" / "meta.properties").exists():
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        _run(
+            [
+                *java,
+                "kafka.tools.StorageTool",
+                "format",
+                "--standalone",
+                f"--cluster-id={cluster}",
+                "-c",
+                str(properties),
+            ]
+        )
+    argv = [*java, "kafka.Kafka", str(properties)]
+    return ChildSpec("kafka", argv, server_env(), partial(accepts, ports["kafka"]), grace_seconds=15)
+
+
+def _settings(ports: Ports, directory: Path) -> dict[str, object]:
+    client, controller = f"{LOOPBACK}:{ports['kafka']}", f"{LOOPBACK}:{ports['kafka.controller']}"
+    return {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "listeners": f"PLAINTEXT://{client},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{client},CONTROLLER://{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.bootstrap.servers": controller,
+        "log.dirs": directory / "log",
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": 0,
+        **dict.fromkeys(ONE_COPY, 1),
+        **FEW_PARTITIONS,
+    }
+
+
+def _fetch_jars() -> None:
+    """Into a directory beside, renamed when complete: a kill on the way leaves nothing that looks whole."""
+    if JARS.exists():
+        return
+    if not shutil.which("mvn"):
+        raise ChildFailed("--broker kafka needs Maven for Kafka's jars: `mvn` was not found.")
+    fresh = JARS.with_name(f".{uuid.uuid4().hex}")
+    pom = Path(__file__).with_name("pom.xml")
+    _run(["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"])
+    try:
+        fresh.rename(JARS)
+    except OSError:  # another stack was faster
+        shutil.rmtree(fresh)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed programs
+    if done.returncode:
+        raise ChildFailed(
+            f"{command[0]} ended with exit code {done.returncode}.\n{(done.stdout + done.stderr)[-4000:]}"
+        )
