@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from deploy.stack.supervisor import Options, Supervisor
 def main() -> int:
     """Check what can be refused at once, then run."""
     given = _parser().parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is not there yet is no news here
     state = StateDir(given.state_dir)
     try:
         state.lock()

@@ -64,6 +64,9 @@ def _settings(ports: Ports, directory: Path) -> dict[str, object]:
         "log.dirs": directory / "log",
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
+        # A killed broker may register again only when its old session has ended.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
         **dict.fromkeys(ONE_COPY, 1),
         **FEW_PARTITIONS,
     }
