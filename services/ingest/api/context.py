@@ -1,0 +1,80 @@
+"""Around every request, in plain ASGI: its id, its trace, the sandbox, metrics, and the last net for a bug."""
+
+import re
+import time
+from typing import Any, Final
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from services.ingest.api.answers import problem
+from services.ingest.problems import Problem
+from shared.observability import next_traceparent
+
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+SANDBOX_PREFIX: Final = "/sandbox"
+REQUESTS = Counter("engine_http_requests_total", "Answers by method, route and status", ["method", "route", "status"])
+SECONDS = Histogram("engine_http_request_seconds", "From the request's headers to the end of the answer", ["route"])
+METHODS: Final = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})
+log = structlog.get_logger()
+
+
+class RequestContext:
+    """Puts `request_id`, `traceparent`, `sandbox` and `instance` into the request's state; strips `/sandbox`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI call; everything but HTTP passes untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of repeated ones the first counts
+        request_id = _request_id(headers.get(b"x-request-id"))
+        state: dict[str, Any] = scope.setdefault("state", {})
+        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+        state.update(request_id=request_id, traceparent=next_traceparent(traceparent), instance=scope["path"])
+        status, began = 500, time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._enter(scope, headers.get(b"x-api-sandbox"), receive, send_with_id)
+        except Exception:
+            # The answer was given by the handler of Exception; nothing of the bug reaches the client.
+            log.exception("request_failed", request_id=request_id, method=scope["method"], path=state["instance"])
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            REQUESTS.labels(method, route, status).inc()
+            SECONDS.labels(route).observe(time.perf_counter() - began)
+
+    async def _enter(self, scope: Scope, header: bytes | None, receive: Receive, send: Send) -> None:
+        state = scope["state"]
+        path: str = scope["path"]
+        prefixed = path == SANDBOX_PREFIX or path.startswith(SANDBOX_PREFIX + "/")
+        word = (header or b"false").strip().lower()
+        state["sandbox"] = prefixed or word == b"true"
+        if word not in (b"true", b"false"):
+            # A write that was meant for the sandbox must not go live for a typing error.
+            refusal = Problem("malformed_request", "Send true or false in x-api-sandbox.", field="x-api-sandbox")
+            await problem(refusal, path, state["sandbox"])(scope, receive, send)
+            return
+        if prefixed:
+            scope["path"] = path[len(SANDBOX_PREFIX) :] or "/"
+            if scope.get("raw_path"):
+                scope["raw_path"] = scope["raw_path"][len(SANDBOX_PREFIX) :] or b"/"
+        await self._app(scope, receive, send)
+
+
+def _request_id(sent: bytes | None) -> str:
+    text = sent.decode("latin-1") if sent else ""
+    return text if REQUEST_ID.fullmatch(text) else str(uuid7())

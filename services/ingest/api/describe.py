@@ -1,0 +1,96 @@
+"""How routes describe themselves: they read bodies on their own, so the description is made from the models by hand."""
+
+from typing import Any, Final
+
+from shared.errors import REQUEST_CODES
+from shared.limits import IDEMPOTENCY_KEY_PATTERN
+
+COMPONENTS: Final = "#/components/schemas/"
+ALWAYS: Final = ("malformed_request", "unauthorized", "unavailable", "internal_error")
+WRITES: Final = (
+    "malformed_json", "idempotency_key_conflict", "idempotency_key_invalid", "callback_url_conflict", "body_too_slow",
+    "payload_too_large", "unsupported_media_type", "validation_failed", "idempotency_key_reused", "over_capacity",
+)  # fmt: skip
+KEY_SCHEMA: Final = {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}
+URL_SCHEMA: Final = {"type": "string", "format": "uri"}
+SANDBOX: Final = {
+    "name": "x-api-sandbox", "in": "header", "schema": {"type": "boolean", "default": False},
+    "description": "The sandbox's own records; the path prefix /sandbox does the same.",
+}  # fmt: skip
+STEERING: Final = [
+    {"name": "Idempotency-Key", "in": "header", "schema": KEY_SCHEMA, "description": "Made up when not sent."},
+    {"name": "idempotencyKey", "in": "query", "schema": KEY_SCHEMA, "description": "The same, as a query parameter."},
+    {"name": "callbackUrl", "in": "query", "schema": URL_SCHEMA, "description": "Where the outcome is sent."},
+]
+ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+KEY: Final = {
+    "name": "idempotencyKey", "in": "path", "required": True, "schema": {"type": "string"},
+    "description": "The # of a member's key is sent as %23.",
+}  # fmt: skip
+
+
+def write(schema: str, summary: str, *codes: str) -> dict[str, Any]:
+    """A route that answers 202; `schema` names the model of its body, `codes` are problems beyond the usual ones."""
+    body = {"required": True, "content": {"application/json": {"schema": {"$ref": COMPONENTS + schema}}}}
+    path = [ID] if "record_not_found" in codes else []
+    replayed = {"description": "true when this key was used before", "schema": {"type": "string"}}
+    answer = _json("AcceptedAnswer", "Accepted") | {"headers": {"Idempotency-Replayed": replayed}}
+    return {
+        "summary": summary,
+        "status_code": 202,
+        "response_model": None,
+        "responses": {202: answer} | _problems(*ALWAYS, *WRITES, *codes),
+        "openapi_extra": {"requestBody": body, "parameters": [*path, *STEERING, SANDBOX]},
+    }
+
+
+def read(schema: str, summary: str, *codes: str) -> dict[str, Any]:
+    """A route that answers 200 at once."""
+    path = KEY if "mutation_not_found" in codes else ID
+    return {
+        "summary": summary,
+        "response_model": None,
+        "responses": {200: _json(schema, "Found")} | _problems(*ALWAYS, *codes),
+        "openapi_extra": {"parameters": [path, SANDBOX]},
+    }
+
+
+def download() -> dict[str, Any]:
+    """The route that redirects to the object store."""
+    described = read("LinkAnswer", "Download an attachment", "attachment_not_found", "attachment_not_stored_yet")
+    location = {"Location": {"schema": URL_SCHEMA}}
+    described["responses"][307] = {"description": "The file, at a URL that works for 60 s", "headers": location}
+    choice = {"type": "string", "enum": ["link"]}
+    described["openapi_extra"]["parameters"].append({"name": "as", "in": "query", "schema": choice})
+    return described
+
+
+def refused_update() -> dict[str, Any]:
+    """PATCH, which is not offered yet."""
+    described = write("CandidatePayload", "Update a candidate (not offered yet)", "record_not_found")
+    refusals = {status: answer for status, answer in described["responses"].items() if status != 202}
+    described["responses"] = refusals | _problems("method_not_allowed")
+    return described | {"status_code": 405}
+
+
+def plain(summary: str, *statuses: int) -> dict[str, Any]:
+    """A route that answers with text and needs no key."""
+    text = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    responses = dict.fromkeys([200, *statuses], text)
+    return {"summary": summary, "response_model": None, "responses": responses, "openapi_extra": {"security": []}}
+
+
+def _json(schema: str, description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": {"$ref": COMPONENTS + schema}}}}
+
+
+def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """One answer for each status, naming the codes that it comes with."""
+    by_status: dict[int | str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(REQUEST_CODES[code].status, []).append(code)
+    content = {"application/problem+json": {"schema": {"$ref": COMPONENTS + "ProblemAnswer"}}}
+    return {
+        status: {"description": ", ".join(dict.fromkeys(names)), "content": content}
+        for status, names in sorted(by_status.items(), key=str)
+    }

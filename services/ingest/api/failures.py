@@ -1,0 +1,35 @@
+"""Every error becomes a problem: ours, those of our dependencies, the framework's own, and bugs."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from services.ingest.api.answers import problem
+from services.ingest.problems import Problem, unavailable
+from shared.errors import DependencyUnavailable
+
+FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 422: "validation_failed"}
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, DependencyUnavailable):
+        return unavailable()
+    if isinstance(error, RequestValidationError):
+        return Problem("validation_failed")
+    if isinstance(error, HTTPException):
+        return Problem(FRAMEWORK_CODES.get(error.status_code, "malformed_request"), headers=dict(error.headers or {}))
+    return Problem("malformed_request") if isinstance(error, ClientDisconnect) else Problem("internal_error")
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    return problem(_problem(error), request.state.instance, request.state.sandbox)
+
+
+def attach(app: FastAPI) -> None:
+    """Answer these with problems; a bug is raised again after its answer, so that it is logged."""
+    for kind in (Problem, DependencyUnavailable, RequestValidationError, HTTPException, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _answer)

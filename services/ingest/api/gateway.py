@@ -1,0 +1,117 @@
+"""What the routes need, in one place that the composition root fills, and what every write does first."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+from uuid_utils import uuid7
+
+from services.ingest.api.body import BodyReader
+from services.ingest.auth import ApiKeys, Caller, identify
+from services.ingest.drafts import Write
+from services.ingest.fields import UUID
+from services.ingest.fingerprint import fingerprint
+from services.ingest.intake import Intake
+from services.ingest.ports import Downloads, Ledger, Reads
+from services.ingest.problems import FieldError, Problem
+from shared import limits
+from shared.addresses import EgressPolicy
+from shared.urls import UrlRefused, check_url
+
+KEY: Final = re.compile(limits.IDEMPOTENCY_KEY_PATTERN)
+VALIDATED_IN_LOOP: Final = 256 * limits.KIB
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Ports and policy of the HTTP side."""
+
+    keys: ApiKeys
+    bodies: BodyReader
+    intake: Intake
+    ledger: Ledger
+    reads: Reads
+    downloads: Downloads
+    policy: EgressPolicy
+    ready: Callable[[], bool]
+
+    async def caller(self, request: Request) -> Caller:
+        """Who calls; raises Problem unauthorized before anything else of the request is looked at."""
+        return await identify(self.keys, request.headers.get("x-api-key"), request.state.sandbox)
+
+
+def gateway_of(request: Request) -> Gateway:
+    """The gateway of the application that serves this request."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What steers a write and is no part of its payload."""
+
+    key: str
+    callback_url: str | None
+    if_match: str | None
+
+    def write(self, request: Request, caller: Caller, operation: str, target: str, payload: Any) -> Write:
+        """The write with its fingerprint; the payload must be valid."""
+        digest = fingerprint(operation, target, self.if_match, self.callback_url, payload)
+        trace: str = request.state.traceparent
+        return Write(caller.environment, caller.tenant, self.key, digest, self.callback_url, trace)
+
+
+def controls(request: Request, body: Any, policy: EgressPolicy, errors: list[FieldError]) -> Controls:
+    """Key and callback URL from header, query and body. Raises Problem if two differ; an unfit URL joins `errors`."""
+    members = body if isinstance(body, dict) else {}
+    headers = [_unquoted(value) for value in request.headers.getlist("idempotency-key")]
+    keys = {_key(value) for value in [*headers, *_sent(request, members, "idempotencyKey")]}
+    urls = _sent(request, members, "callbackUrl")
+    if len(keys) > 1:
+        raise Problem("idempotency_key_conflict", field="idempotencyKey")
+    if any(url != urls[0] for url in urls):
+        raise Problem("callback_url_conflict", field="callbackUrl")
+    callback = _callback(urls[0], policy, errors) if urls else None
+    return Controls(next(iter(keys), None) or str(uuid7()), callback, request.headers.get("if-match"))
+
+
+def path_id(request: Request) -> str | None:
+    """The id in the path in its canonical form, or None when it can't be one of ours."""
+    text: str = request.path_params["id"].lower()
+    return text if UUID.fullmatch(text) else None
+
+
+async def checked(size: int, check: Callable[..., T], *arguments: Any) -> T:
+    """Run a check here, or for a large body in a thread: decoding megabytes would hold up everybody else."""
+    return check(*arguments) if size <= VALIDATED_IN_LOOP else await asyncio.to_thread(check, *arguments)
+
+
+def _sent(request: Request, members: dict[str, Any], name: str) -> list[Any]:
+    in_body = [members[name]] if members.get(name) is not None else []
+    return [*request.query_params.getlist(name), *in_body]
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+
+
+def _key(value: object) -> str:
+    if not isinstance(value, str) or not KEY.fullmatch(value):
+        raise Problem("idempotency_key_invalid", field="idempotencyKey")
+    return value
+
+
+def _callback(value: object, policy: EgressPolicy, errors: list[FieldError]) -> str | None:
+    if not isinstance(value, str):
+        errors.append(FieldError("/callbackUrl", "invalid_type", "Send a string."))
+        return None
+    try:
+        check_url(value, policy)
+    except UrlRefused as refused:
+        errors.append(FieldError("/callbackUrl", refused.code, refused.message))
+    return value

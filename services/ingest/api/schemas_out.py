@@ -1,0 +1,207 @@
+"""Answers as models, for the API's description only; a test holds real answers against them."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic.alias_generators import to_camel
+
+from services.ingest.schemas import CandidatePayload
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+
+class Meta(_Answer):
+    """Which environment answered."""
+
+    sandbox_enabled: bool
+
+
+class RecordRef(_Answer):
+    """A record by type and id."""
+
+    type: str
+    id: str
+
+
+class AcceptedFile(_Answer):
+    """A file of an accepted mutation, with the id that it will have."""
+
+    id: str
+    field: str | None
+    filename: str | None
+
+
+class AcceptedMutation(_Answer):
+    """One mutation of an accepted request."""
+
+    mutation_id: str
+    idempotency_key: str
+    record: RecordRef
+    attachments: list[AcceptedFile]
+
+
+class AcceptedData(_Answer):
+    """The acknowledgement; a single write has one entry in `mutations`."""
+
+    status: Literal["accepted"]
+    idempotency_key: str
+    mutation_id: str
+    message: str
+    mutations: list[AcceptedMutation]
+
+
+class AcceptedAnswer(_Answer):
+    """202: an acknowledgement, not a result."""
+
+    status_code: Literal[202]
+    message: str
+    data: AcceptedData
+    meta: Meta
+
+
+class ProblemError(_Answer):
+    """One thing wrong: JSON pointer or name of the member, a stable code, what to do."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ProblemAnswer(_Answer):
+    """RFC 9457, with the envelope's words."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    status_code: int
+    message: str
+    errors: list[ProblemError]
+    meta: Meta
+
+
+class _Found(_Answer):
+    status_code: Literal[200]
+    message: str
+    meta: Meta
+
+
+class Candidate(_Answer):
+    """A candidate; further members are those of the create."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    version: int
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+class CandidateAnswer(_Found):
+    """A candidate."""
+
+    data: Candidate
+
+
+class Attachment(_Answer):
+    """A stored file: judged type, size in bytes, SHA-256 in hex."""
+
+    id: str
+    field: str | None
+    filename: str | None
+    content_type: str | None
+    declared_type: str | None
+    size: int | None
+    sha256: str | None
+    created_at: datetime | None
+    owners: list[RecordRef]
+
+
+class AttachmentAnswer(_Found):
+    """A stored file."""
+
+    data: Attachment
+
+
+class AttachmentsAnswer(_Found):
+    """Stored files."""
+
+    data: list[Attachment]
+
+
+class LinkAnswer(_Answer):
+    """A download URL and when it ends."""
+
+    url: str
+    expires_at: datetime
+
+
+class Attempt(_Answer):
+    """One attempt to call back; `ms` is how long it took."""
+
+    n: int
+    at: datetime | None
+    status: int | None
+    ms: int | float | None
+    answer: str | None
+    error: str | None
+
+
+class Delivery(_Answer):
+    """A callback: pending, delivered, exhausted or gone."""
+
+    status: str
+    attempt: int | None
+    next_at: datetime | None
+    created_at: datetime | None
+    ended_at: datetime | None
+    attempts: list[Attempt]
+
+
+class Mutation(_Answer):
+    """A mutation as the ledger sees it."""
+
+    idempotency_key: str
+    mutation_id: str
+    kind: str
+    status: Literal["accepted", "applying", "completed", "partially_completed", "failed", "rejected"]
+    sequence: int | None
+    record: dict[str, Any] | None
+    attachments: list[dict[str, Any]] | None
+    removed: dict[str, Any] | None
+    error: dict[str, Any] | None
+    callback: bool
+    created_at: datetime
+    deadline: datetime | None
+    ended_at: datetime | None
+    deliveries: list[Delivery]
+
+
+class MutationBatch(_Answer):
+    """A request for several records, and its members."""
+
+    idempotency_key: str
+    mutation_id: str
+    kind: str
+    status: Literal["batch"]
+    created_at: datetime
+    members: list[Mutation]
+
+
+class MutationAnswer(_Found):
+    """A mutation, or the head of several."""
+
+    data: Mutation | MutationBatch
+
+
+class CandidateList(BaseModel):
+    """Several candidates, with the members that steer the request."""
+
+    candidates: list[CandidatePayload] = Field(min_length=1, max_length=10)
+
+
+class CreateCandidates(RootModel[CandidatePayload | list[CandidatePayload] | CandidateList]):
+    """One candidate, an array of up to 10, or {"candidates": [...]}."""

@@ -1,0 +1,95 @@
+"""Documents of mutations before their claim: ids, times, and which files stay in the ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from uuid_utils import uuid7
+
+from services.ingest.inline_files import InlineFile
+from services.ingest.schemas import AttachmentsPayload, CandidatePayload
+from shared import ledger as states
+from shared import limits
+from shared.events import Kind
+from shared.ledger import FileEntry, MutationDocument
+
+CANDIDATE: Final = "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Who wants a write, under which key; `fingerprint` is what a repetition must match."""
+
+    environment: str
+    tenant: str
+    key: str
+    fingerprint: str
+    callback_url: str | None
+    traceparent: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """A mutation before its claim; `large` are the files to stage, by attachment id."""
+
+    document: MutationDocument
+    large: dict[str, InlineFile] = field(default_factory=dict)
+
+
+class Drafter:
+    """Builds documents; time and ids are parameters."""
+
+    def __init__(
+        self,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = lambda: str(uuid7()),
+    ) -> None:
+        self._now, self._new_id = now, new_id
+
+    def created(self, write: Write, key: str, payload: CandidatePayload) -> Draft:
+        draft = self.drafted(write, key, "create", self._new_id())
+        draft.document["fields"] = payload.record_fields()
+        self.add_files(draft, payload)
+        return draft
+
+    def drafted(self, write: Write, key: str, kind: Kind, record_id: str) -> Draft:
+        now = self._now()
+        document = MutationDocument(
+            _id=self._new_id(), tenant=write.tenant, key=key, fingerprint=write.fingerprint, kind=kind,
+            record={"type": CANDIDATE, "id": record_id}, files={}, fileIds=[], status=states.ACCEPTED, parked=None,
+            decision=None, outcome=None, owed=False, tries=0, published=None, traceparent=write.traceparent,
+            createdAt=now, deadline=now + timedelta(seconds=limits.DEADLINE_SECONDS),
+        )  # fmt: skip
+        if write.callback_url is not None:
+            document["callbackUrl"] = write.callback_url
+        return Draft(document)
+
+    def head(self, write: Write, members: list[MutationDocument]) -> MutationDocument:
+        """The head of an array: it never ends, so its 90 days begin when the last member must have ended."""
+        now = self._now()
+        head = MutationDocument(
+            _id=self._new_id(), tenant=write.tenant, key=write.key, fingerprint=write.fingerprint, kind="create",
+            status=states.BATCH, members=[member["_id"] for member in members], createdAt=now,
+            expireAt=now + timedelta(seconds=limits.DEADLINE_SECONDS + limits.KEPT_SECONDS),
+        )  # fmt: skip
+        for member in members:
+            member["head"] = head["_id"]
+        return head
+
+    def add_files(self, draft: Draft, payload: AttachmentsPayload) -> None:
+        """Small base64 stays in the ledger while the mutation's share lasts; the rest is to be staged."""
+        room = limits.INLINE_MUTATION_BYTES
+        for name, file in payload.files():
+            entry: FileEntry = {"field": name, "filename": file.filename, "declaredType": None}
+            attachment = self._new_id()
+            if file.url is not None:
+                entry["url"] = file.url
+            elif file.data is not None:
+                entry["declaredType"] = file.data.declared_type
+                if file.data.text is not None and file.data.size <= room:
+                    entry["data"], room = file.data.text, room - file.data.size
+                else:
+                    draft.large[attachment] = file.data
+            draft.document["files"][attachment] = entry
+            draft.document["fileIds"].append(attachment)

@@ -1,0 +1,116 @@
+"""Types of single members: each check raises a code of shared/errors.py with a message that says what to do."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
+
+from shared.filenames import safe_name
+from shared.urls import UrlRefused, check_url
+
+CUSTOM_FIELDS: Final = 100
+CUSTOM_TEXT: Final = 2000
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+INT64: Final = range(-(2**63), 2**63)
+UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def refuse(code: str, message: str) -> PydanticCustomError:
+    """An error of pydantic with one of our codes; given no context it takes the message as it is."""
+    return PydanticCustomError(code, message)
+
+
+def _matching(pattern: str, message: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise refuse("invalid_value", message)
+        return value
+
+    return check
+
+
+def _one_line(value: str) -> str:
+    if CONTROL.search(value):
+        raise refuse("invalid_value", "Send text on one line, without control characters.")
+    return value
+
+
+def _filename(value: str) -> str:
+    name = safe_name(value)
+    if name is None:
+        raise refuse("invalid_filename", "Send a file name with at least one letter or digit.")
+    return name
+
+
+def _url(value: str, info: ValidationInfo) -> str:
+    try:
+        check_url(value, (info.context or {})["policy"])
+    except UrlRefused as error:
+        raise refuse(error.code, error.message) from None
+    return value
+
+
+def _custom_fields(value: object) -> dict[str, Any]:
+    """A flat map that BSON can hold: bounded names without NUL, `.` or a leading `$`; scalars, integers in 64 bits."""
+    if not isinstance(value, dict):
+        raise refuse("invalid_type", "Send an object of names and scalar values.")
+    if len(value) > CUSTOM_FIELDS:
+        raise refuse("too_many_items", f"Send at most {CUSTOM_FIELDS} custom fields.")
+    for name, scalar in value.items():
+        if not 1 <= len(name) <= 100 or name.startswith("$") or "." in name or CONTROL.search(name):
+            raise refuse(
+                "invalid_value", "Names need 1 to 100 characters, no dot, no control characters, no leading $."
+            )
+        _check_scalar(scalar)
+    return value
+
+
+def _check_scalar(value: object) -> None:
+    if isinstance(value, str):
+        if len(value) > CUSTOM_TEXT:
+            raise refuse("too_long", f"Texts of custom fields may have {CUSTOM_TEXT} characters.")
+        if "\x00" in value:
+            raise refuse("invalid_value", "Texts of custom fields must not contain NUL.")
+    elif isinstance(value, int):
+        if value not in INT64:
+            raise refuse("invalid_value", "Send integers within 64 bits, or a text.")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise refuse("invalid_value", "Send finite numbers.")
+    elif value is not None:
+        raise refuse("invalid_type", f"Send texts of at most {CUSTOM_TEXT} characters, numbers, booleans or null.")
+
+
+def _text(longest: int, *checks: Callable[[str], str]) -> Any:
+    return Annotated[
+        str, StringConstraints(min_length=1, max_length=longest), *map(AfterValidator, (_one_line, *checks))
+    ]
+
+
+Name = _text(200)
+Tag = _text(100)
+ExternalId = _text(255)
+Email = _text(254, _matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]+", "Send an e-mail address like name@example.org."))
+Phone = _text(50, _matching(r"[+0-9 ().\-/x#*]*[0-9][+0-9 ().\-/x#*]*", "Send digits, spaces and + ( ) - . /"))
+Locale = _text(35, _matching(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "Send a language tag like en or de-CH."))
+Filename = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_filename)]
+Url = Annotated[str, AfterValidator(_url)]
+AttachmentId = Annotated[str, AfterValidator(_matching(UUID.pattern, "Send ids as the API gave them."))]
+CustomFields = Annotated[
+    dict[str, Any],
+    PlainValidator(_custom_fields),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": CUSTOM_FIELDS,
+            "propertyNames": {"minLength": 1, "maxLength": 100, "pattern": r"^[^$.][^.]*$"},
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": CUSTOM_TEXT},
+        }
+    ),
+]

@@ -1,0 +1,160 @@
+"""Acceptance: a valid payload becomes a mutation in the ledger, and only that makes a 202 (design: accepting).
+
+Knows neither HTTP nor a client library; the command topic comes through here, too.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from services.ingest.drafts import Draft, Drafter, Write
+from services.ingest.inline_files import InlineFile
+from services.ingest.ports import Ledger, Relay, Staging
+from services.ingest.problems import Problem, unavailable
+from services.ingest.schemas import AttachmentsPayload, CandidatePayload
+from shared import ledger as states
+from shared.errors import DependencyUnavailable
+from shared.ledger import MutationDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a 202 tells: the document that holds the key, and one document for each record."""
+
+    held: MutationDocument
+    mutations: list[MutationDocument]
+    replayed: bool
+
+
+class Intake:
+    """Turns payloads into claimed mutations."""
+
+    def __init__(self, ledger: Ledger, relay: Relay, staging: Staging, drafter: Drafter | None = None) -> None:
+        self._ledger, self._relay, self._staging = ledger, relay, staging
+        self._drafter = drafter or Drafter()
+
+    async def create(self, write: Write, payload: CandidatePayload) -> Accepted:
+        """A new candidate under an id of ours."""
+        return await self._claim(write, self._drafter.created(write, write.key, payload))
+
+    async def create_many(self, write: Write, payloads: list[CandidatePayload]) -> Accepted:
+        """Several new candidates, all or none: a head with the client's key, members with `<key>#n`."""
+        drafts = [self._drafter.created(write, f"{write.key}#{n}", payload) for n, payload in enumerate(payloads, 1)]
+        members = [draft.document for draft in drafts]
+        head = self._drafter.head(write, members)
+        if any(draft.large for draft in drafts) and (held := await self._holder(write)):
+            return await self._answer(write, held)
+        staged = await self._stage(write, drafts)
+        try:
+            held = await self._ledger.claim_array(write.environment, head, members)
+        except DependencyUnavailable:
+            raise _unknown(write) from None
+        if held["_id"] != head["_id"]:
+            await self._discard(staged)
+            return await self._answer(write, held)
+        for member in members:
+            self._relay.offer(write.environment, member)
+        return Accepted(held, members, replayed=False)
+
+    async def append(self, write: Write, record_id: str, payload: AttachmentsPayload) -> Accepted:
+        """Files for a candidate that is there, or on its way."""
+        draft = self._drafter.drafted(write, write.key, "append", record_id)
+        self._drafter.add_files(draft, payload)
+        return await self._on_record(write, draft)
+
+    async def remove(self, write: Write, record_id: str, attachment_ids: list[str]) -> Accepted:
+        """Remove attachments of a candidate for good."""
+        draft = self._drafter.drafted(write, write.key, "remove", record_id)
+        draft.document["remove"] = list(dict.fromkeys(attachment_ids))
+        return await self._on_record(write, draft)
+
+    async def _on_record(self, write: Write, draft: Draft) -> Accepted:
+        record = draft.document["record"]
+        try:
+            known = await self._ledger.record_known(write.environment, write.tenant, record["type"], record["id"])
+        except DependencyUnavailable:
+            raise _unknown(write) from None
+        if known:
+            return await self._claim(write, draft)
+        # A repetition gets its 202 again, also when the record has been erased since.
+        if held := await self._holder(write):
+            return await self._answer(write, held)
+        raise Problem("record_not_found", f"There is no {record['type']} with this id.")
+
+    async def _claim(self, write: Write, draft: Draft) -> Accepted:
+        document = draft.document
+        if draft.large and (held := await self._holder(write)):
+            return await self._answer(write, held)
+        staged = await self._stage(write, [draft])
+        try:
+            held = await self._ledger.claim(write.environment, document, [_place(write.tenant, document["record"])])
+        except DependencyUnavailable:
+            # The insert may be there, so what is staged stays; the sweeper removes it if no mutation holds it.
+            raise _unknown(write) from None
+        if held["_id"] != document["_id"]:
+            await self._discard(staged)
+            return await self._answer(write, held)
+        self._relay.offer(write.environment, held)
+        return Accepted(held, [held], replayed=False)
+
+    async def _holder(self, write: Write) -> MutationDocument | None:
+        try:
+            return await self._ledger.find(write.environment, write.tenant, write.key)
+        except DependencyUnavailable:
+            raise _unknown(write) from None
+
+    async def _answer(self, write: Write, held: MutationDocument) -> Accepted:
+        """The 202 of the mutation that holds the key, or 422 when it was another request."""
+        if held.get("fingerprint") != write.fingerprint:
+            raise Problem("idempotency_key_reused", field="idempotencyKey")
+        if held["status"] != states.BATCH:
+            return Accepted(held, [held], replayed=True)
+        try:
+            found = await self._ledger.members(write.environment, held["members"])
+        except DependencyUnavailable:
+            raise _unknown(write) from None
+        order = {member: n for n, member in enumerate(held["members"])}
+        return Accepted(held, sorted(found, key=lambda member: order[member["_id"]]), replayed=True)
+
+    async def _stage(self, write: Write, drafts: list[Draft]) -> list[str]:
+        """Put large files one after the other, so that one is in hand at a time; the keys."""
+        keys: list[str] = []
+        for draft in drafts:
+            for attachment, file in draft.large.items():
+                key = f"staging/{write.environment}/{draft.document['_id']}/{attachment}-{secrets.token_hex(8)}"
+                keys.append(key)
+                try:
+                    staged = await self._put(key, file)
+                except DependencyUnavailable:
+                    await self._discard(keys)
+                    raise unavailable(_again(write)) from None
+                draft.document["files"][attachment]["staged"] = staged
+        return keys
+
+    async def _put(self, key: str, file: InlineFile) -> dict[str, Any]:
+        content = file.decoded()
+        digest = await asyncio.to_thread(hashlib.sha256, content)
+        await self._staging.put(key, content, len(content))
+        return {"key": key, "size": len(content), "sha256": digest.hexdigest()}
+
+    async def _discard(self, keys: Sequence[str]) -> None:
+        """Delete what a refused or repeated request has staged; what can't be deleted now, the sweeper finds."""
+        if keys:
+            with suppress(DependencyUnavailable):
+                await self._staging.delete(keys)
+
+
+def _place(tenant: str, record: dict[str, str]) -> str:
+    return f"{tenant}/{record['type']}/{record['id']}"
+
+
+def _again(write: Write) -> str:
+    return f"Whether it was accepted is not known. Send the same request again with the idempotency key {write.key}."
+
+
+def _unknown(write: Write) -> Problem:
+    return unavailable(_again(write))

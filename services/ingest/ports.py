@@ -1,0 +1,84 @@
+"""What acceptance needs from outside: the ledger, the relay, the object store, and what the read side looks up."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from shared.ledger import MutationDocument
+
+
+class Ledger(Protocol):
+    """Claims of keys and places; raises DependencyUnavailable when the fate of a claim is unknown."""
+
+    async def claim(self, environment: str, document: MutationDocument, records: list[str]) -> MutationDocument:
+        """Insert with the next sequence in each record; the document that holds the key: this one, or the winner's."""
+        ...
+
+    async def claim_array(
+        self, environment: str, head: MutationDocument, members: list[MutationDocument]
+    ) -> MutationDocument:
+        """Insert all or none; the head that holds the key."""
+        ...
+
+    async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
+        """The document that holds the key."""
+        ...
+
+    async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
+        """The documents with these ids."""
+        ...
+
+    async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
+        """Whether the tenant has this record, not erased, or an open create of it."""
+        ...
+
+
+class Relay(Protocol):
+    """Publishes in the background; what it does not get to, it finds in the ledger later."""
+
+    def offer(self, environment: str, document: MutationDocument) -> None:
+        """Take a mutation that the ledger holds."""
+        ...
+
+
+class Staging(Protocol):
+    """The object store, under `staging/` only."""
+
+    async def put(self, key: str, body: bytes, size: int) -> None:
+        """Store the bytes."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete what is there of these."""
+        ...
+
+
+class Reads(Protocol):
+    """Look-ups of the read side, each within one tenant; raises DependencyUnavailable."""
+
+    async def candidate(self, environment: str, tenant: str, record_id: str) -> dict[str, Any] | None:
+        """The record's document, unless it was erased."""
+        ...
+
+    async def attachments(self, environment: str, record: str) -> list[dict[str, Any]]:
+        """Live attachments that `tenant/type/id` owns, oldest first."""
+        ...
+
+    async def attachment(self, environment: str, tenant: str, attachment_id: str) -> dict[str, Any] | None:
+        """One live attachment."""
+        ...
+
+    async def pending_key(self, environment: str, tenant: str, attachment_id: str) -> str | None:
+        """The idempotency key of the open mutation that brings this file."""
+        ...
+
+    async def deliveries(self, environment: str, tenant: str, mutation_ids: list[str]) -> dict[str, dict[str, Any]]:
+        """By mutation id: the delivery's document, with its attempts in order as `attempts`."""
+        ...
+
+
+class Downloads(Protocol):
+    """Signs downloads for the store's public endpoint."""
+
+    async def presign_get(self, key: str, seconds: int, filename: str, content_type: str) -> str:
+        """A URL that works so many seconds."""
+        ...

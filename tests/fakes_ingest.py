@@ -1,0 +1,189 @@
+"""In-memory ports of ingest, and an HTTP client on its real application."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from services.ingest.api.app import build
+from services.ingest.api.body import BodyReader
+from services.ingest.api.gateway import Gateway
+from services.ingest.intake import Intake
+from shared.addresses import EgressPolicy
+from shared.errors import DependencyUnavailable
+from shared.ledger import OPEN, MutationDocument
+
+KEYS = {"key-of-acme": "acme", "key-of-other": "other"}
+
+
+class InMemoryKeys:
+    """Knows the keys of KEYS."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    async def authenticate(self, api_key: str) -> str | None:
+        if self.away:
+            raise DependencyUnavailable("mongodb")
+        return KEYS.get(api_key)
+
+
+class InMemoryLedger:
+    """Claims in a dictionary; with `loses_answers` a claim inserts, but nobody learns of it."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, dict[str, MutationDocument]] = {"live": {}, "sandbox": {}}
+        self.records: set[tuple[str, str, str, str]] = set()
+        self.away = False
+        self.loses_answers = False
+
+    async def claim(self, environment: str, document: MutationDocument, records: list[str]) -> MutationDocument:
+        held = await self.find(environment, document["tenant"], document["key"])
+        if held:
+            return held
+        sequences = {record: self._next(environment, record) for record in records}
+        document["places"] = [{"record": record, "sequence": n} for record, n in sequences.items()]
+        self.documents[environment][document["_id"]] = document
+        if self.loses_answers:
+            raise DependencyUnavailable("mongodb")
+        return document
+
+    async def claim_array(
+        self, environment: str, head: MutationDocument, members: list[MutationDocument]
+    ) -> MutationDocument:
+        held = await self.find(environment, head["tenant"], head["key"])
+        if held:
+            return held
+        for document in [head, *members]:
+            self.documents[environment][document["_id"]] = document
+        for member in members:
+            record = f"{member['tenant']}/{member['record']['type']}/{member['record']['id']}"
+            member["places"] = [{"record": record, "sequence": 1}]
+        return head
+
+    async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
+        self._reach()
+        all_documents = self.documents[environment].values()
+        return next((one for one in all_documents if one["tenant"] == tenant and one["key"] == key), None)
+
+    async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
+        self._reach()
+        return [self.documents[environment][one] for one in sorted(ids, reverse=True)]
+
+    async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
+        self._reach()
+        if (environment, tenant, record_type, record_id) in self.records:
+            return True
+        record = {"type": record_type, "id": record_id}
+        creates = [one for one in self.documents[environment].values() if one["kind"] == "create"]
+        of_tenant = [one for one in creates if one["tenant"] == tenant and one["status"] in OPEN]
+        return any(one.get("record") == record for one in of_tenant)
+
+    def _next(self, environment: str, record: str) -> int:
+        places = [place for one in self.documents[environment].values() for place in one.get("places", ())]
+        return max((place["sequence"] for place in places if place["record"] == record), default=0) + 1
+
+    def _reach(self) -> None:
+        if self.away:
+            raise DependencyUnavailable("mongodb")
+
+
+class RecordingRelay:
+    """Remembers what was offered."""
+
+    def __init__(self) -> None:
+        self.offered: list[tuple[str, MutationDocument]] = []
+
+    def offer(self, environment: str, document: MutationDocument) -> None:
+        self.offered.append((environment, document))
+
+
+class InMemoryBlobs:
+    """Objects in a dictionary; fails from the `fails_from`th put on."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.fails_from = 1_000_000
+        self.puts = 0
+
+    async def put(self, key: str, body: bytes, size: int) -> None:
+        self.puts += 1
+        if self.puts >= self.fails_from:
+            raise DependencyUnavailable("s3")
+        assert len(body) == size
+        self.objects[key] = body
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
+
+    async def presign_get(self, key: str, seconds: int, filename: str, content_type: str) -> str:
+        return f"http://127.0.0.1:1/{key}?seconds={seconds}&name={filename}&type={content_type}"
+
+
+@dataclass
+class InMemoryReads:
+    """Documents by environment, as the other services would have written them."""
+
+    ledger: InMemoryLedger
+    records: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    stored: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    sent: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    async def candidate(self, environment: str, tenant: str, record_id: str) -> dict[str, Any] | None:
+        found = (one for where, one in self.records if where == environment and one["tenant"] == tenant)
+        return next((one for one in found if one["_id"] == record_id), None)
+
+    async def attachments(self, environment: str, record: str) -> list[dict[str, Any]]:
+        return [
+            one for where, one in self.stored
+            if where == environment and any(owner["record"] == record for owner in one["owners"])
+        ]  # fmt: skip
+
+    async def attachment(self, environment: str, tenant: str, attachment_id: str) -> dict[str, Any] | None:
+        found = (one for where, one in self.stored if where == environment and one["tenant"] == tenant)
+        return next((one for one in found if one["_id"] == attachment_id), None)
+
+    async def pending_key(self, environment: str, tenant: str, attachment_id: str) -> str | None:
+        documents = self.ledger.documents[environment].values()
+        return next((one["key"] for one in documents if attachment_id in one.get("fileIds", ())), None)
+
+    async def deliveries(self, environment: str, tenant: str, mutation_ids: list[str]) -> dict[str, dict[str, Any]]:
+        return {one: self.sent[one] for one in mutation_ids if one in self.sent}
+
+
+class IngestStand:
+    """The real application over in-memory ports."""
+
+    def __init__(self, bodies: BodyReader | None = None) -> None:
+        self.keys, self.ledger = InMemoryKeys(), InMemoryLedger()
+        self.relay, self.blobs = RecordingRelay(), InMemoryBlobs()
+        self.reads = InMemoryReads(self.ledger)
+        self.ready = True
+        self.bodies = bodies or BodyReader()
+        self.app = build(
+            Gateway(
+                keys=self.keys,
+                bodies=self.bodies,
+                intake=Intake(self.ledger, self.relay, self.blobs),
+                ledger=self.ledger,
+                reads=self.reads,
+                downloads=self.blobs,
+                policy=EgressPolicy(),
+                ready=lambda: self.ready,
+            )
+        )
+
+    @asynccontextmanager
+    async def client(self, key: str | None = "key-of-acme", **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
+        """A client with a tenant's key; a bug in the application shows as 500, as it would over a socket."""
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        sent = headers | ({"x-api-key": key} if key else {})
+        async with httpx2.AsyncClient(transport=transport, base_url="http://ingest", headers=sent) as client:
+            yield client
+
+    def mutations(self, environment: str = "live") -> list[MutationDocument]:
+        """What the ledger holds, heads left out."""
+        return [one for one in self.ledger.documents[environment].values() if one["status"] != "batch"]
