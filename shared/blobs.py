@@ -12,7 +12,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from multidict import CIMultiDict
 
-from shared.errors import DependencyUnavailable
+from shared.errors import BlobMissing, DependencyUnavailable
 from shared.filenames import content_disposition
 from shared.limits import MIB
 from shared.s3_requests import ATTEMPTS, SERVICE, Answer, SignedRequests, open_session, quoted
@@ -21,14 +21,12 @@ from shared.settings import EngineSettings
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
+__all__ = ["BlobMissing", "S3Blobs", "open_blobs"]
+
 CONNECTIONS: Final = 64
 STREAM_CHUNK_BYTES: Final = 1 * MIB
 DELETE_BATCH: Final = 1000  # the protocol's limit for one DeleteObjects
 EXISTS: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
-
-
-class BlobMissing(Exception):
-    """No object has this key."""
 
 
 class S3Blobs:

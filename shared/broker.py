@@ -20,6 +20,7 @@ SEND_SECONDS: Final = 10.0
 PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
 MESSAGE_BYTES: Final = 8 * MIB
 POLL_MS: Final = 50
+DRAIN_SECONDS: Final = 10.0  # how long a stopping consumer waits for the batch in hand
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 Outgoing = tuple[str, events._Event, str]  # topic, event, traceparent
@@ -84,7 +85,12 @@ async def open_publisher(settings: EngineSettings) -> AsyncIterator[Publisher]:
 def consuming_broker(settings: EngineSettings) -> KafkaBroker:
     """FastStream's broker for consuming only, always with manual commits: FastStream's own defaults lose records."""
     return KafkaBroker(
-        settings.kafka_bootstrap, consumer_only=True, ack_policy=AckPolicy.MANUAL, apply_types=False, logger=None
+        settings.kafka_bootstrap,
+        consumer_only=True,
+        ack_policy=AckPolicy.MANUAL,
+        apply_types=False,
+        graceful_timeout=DRAIN_SECONDS,
+        logger=None,
     )
 
 

@@ -24,17 +24,30 @@ REQUEST_CODES: dict[str, Code] = {
     "attachment_not_stored_yet": Code(404, "Attachment not stored yet", "Ask GET /mutations/{key} for its state."),
     "mutation_not_found": Code(404, "Mutation not found", "Check the key; keys are kept for 90 days after the end."),
     "method_not_allowed": Code(405, "Method not allowed", "Use one of the methods named in the Allow header."),
+    "body_too_slow": Code(408, "Body too slow", "Send the body without long pauses, over a faster connection."),
     "payload_too_large": Code(413, "Payload too large", "Send fewer or smaller files, or send large files by URL."),
     "unsupported_media_type": Code(415, "Unsupported media type", "Send the body as application/json."),
-    "malformed_json": Code(400, "Malformed JSON", "Send one valid JSON value in UTF-8, without duplicate members, NaN or Infinity."),
+    "malformed_json": Code(
+        400, "Malformed JSON", "Send one valid JSON value in UTF-8, without duplicate members, NaN or Infinity."
+    ),
     "malformed_request": Code(400, "Malformed request", "Check the request against /docs."),
-    "idempotency_key_conflict": Code(400, "Two different idempotency keys", "Send one key, or the same one everywhere."),
-    "callback_url_conflict": Code(400, "Two different callback URLs", "Send one callbackUrl, or the same one everywhere."),
-    "idempotency_key_invalid": Code(400, "Invalid idempotency key", "Use 1 to 255 characters of A-Z a-z 0-9 _ . : + = ~ @ -."),
-    "idempotency_key_reused": Code(422, "Idempotency key reused", "This key came with another payload before; use a new key."),
+    "idempotency_key_conflict": Code(
+        400, "Two different idempotency keys", "Send one key, or the same one everywhere."
+    ),
+    "callback_url_conflict": Code(
+        400, "Two different callback URLs", "Send one callbackUrl, or the same one everywhere."
+    ),
+    "idempotency_key_invalid": Code(
+        400, "Invalid idempotency key", "Use 1 to 255 characters of A-Z a-z 0-9 _ . : + = ~ @ -."
+    ),
+    "idempotency_key_reused": Code(
+        422, "Idempotency key reused", "This key came with another payload before; use a new key."
+    ),
     "validation_failed": Code(422, "Validation failed", "Mend every entry of errors and send the request again."),
     "rate_limited": Code(429, "Too many requests", "Wait for the seconds in Retry-After."),
-    "over_capacity": Code(503, "Over capacity", "Wait for the seconds in Retry-After, then send the same request again."),
+    "over_capacity": Code(
+        503, "Over capacity", "Wait for the seconds in Retry-After, then send the same request again."
+    ),
     "unavailable": Code(503, "Temporarily unavailable", "Send the same request with the same key again."),
     "internal_error": Code(500, "Internal error", "Tell us the x-request-id."),
 }
@@ -53,7 +66,9 @@ FIELD_CODES: dict[str, Code] = {
     "file_source_ambiguous": Code(422, "Two sources", "Give the file exactly one of url and data."),
     "invalid_data_uri": Code(422, "Invalid data URI", "Send data:<type>;base64,<data>."),
     "invalid_base64": Code(422, "Invalid base64", "Encode with the standard alphabet, padding, and no line breaks."),
-    "unsupported_content_type": Code(422, "Content type not accepted", "Send one of the types listed in docs/limits.md."),
+    "unsupported_content_type": Code(
+        422, "Content type not accepted", "Send one of the types listed in docs/limits.md."
+    ),
     "file_too_large": Code(422, "File too large", "Send base64 files up to 5 MB; larger ones by URL."),
     "empty_file": Code(422, "Empty file", "Send a file with at least one byte."),
     "invalid_filename": Code(422, "Invalid file name", "Send a name with at least one letter or digit."),
@@ -66,23 +81,33 @@ FIELD_CODES: dict[str, Code] = {
 OUTCOME_CODES: dict[str, Code] = {
     "source_not_found": Code(0, "Source not found", "The URL answered 404 or 410; check it and send the file again."),
     "source_forbidden": Code(0, "Source forbidden", "The URL answered 401 or 403; use a signed or public URL."),
-    "source_unreachable": Code(0, "Source unreachable", "No usable answer within the time allowed; check that the URL is public and fast."),
+    "source_unreachable": Code(
+        0, "Source unreachable", "No usable answer within the time allowed; check that the URL is public and fast."
+    ),
     "source_error": Code(0, "Source error", "The URL answered with an error; try again when it works."),
     "source_incomplete": Code(0, "Source incomplete", "Fewer bytes came than were announced; try again."),
     "too_many_redirects": Code(0, "Too many redirects", "Use the final URL; at most 3 redirects are followed."),
     "too_large": Code(0, "Too large", "Files by URL may have 25 MB."),
     "empty_file": Code(0, "Empty file", "The source held no byte."),
-    "content_type_mismatch": Code(0, "Content type mismatch", "The bytes are not what the name or the declared type says."),
+    "content_type_mismatch": Code(
+        0, "Content type mismatch", "The bytes are not what the name or the declared type says."
+    ),
     "unsupported_content_type": Code(0, "Content type not accepted", "Send one of the types listed in docs/limits.md."),
-    "unsafe_content": Code(0, "Unsafe content", "The file holds macros, or is built to harm a reader; send a plain copy."),
+    "unsafe_content": Code(
+        0, "Unsafe content", "The file holds macros, or is built to harm a reader; send a plain copy."
+    ),
     "staged_object_lost": Code(0, "Staged object lost", "Send the file again."),
     "attachment_not_found": Code(0, "Attachment not found", "It is not, or no longer, an attachment of this record."),
     "record_not_found": Code(0, "Record not found", "The record does not exist; its create may have failed."),
     "record_erased": Code(0, "Record erased", "The record was erased before this mutation's turn."),
     "no_file_stored": Code(0, "No file stored", "None of the files could be stored; see the error of each."),
     "nothing_removed": Code(0, "Nothing removed", "None of the attachments was found on the record."),
-    "deadline_exceeded": Code(0, "Deadline exceeded", "It could not be worked off in 24 hours; send it again under a new key."),
-    "internal_error": Code(0, "Internal error", "A fault of ours; send it again under a new key, and tell us the mutation id."),
+    "deadline_exceeded": Code(
+        0, "Deadline exceeded", "It could not be worked off in 24 hours; send it again under a new key."
+    ),
+    "internal_error": Code(
+        0, "Internal error", "A fault of ours; send it again under a new key, and tell us the mutation id."
+    ),
 }
 
 
@@ -96,3 +121,7 @@ class DependencyUnavailable(Exception):
 
 class Undecodable(Exception):
     """A record that can never work: dead-letter it with its raw bytes."""
+
+
+class BlobMissing(Exception):
+    """No object has this key."""

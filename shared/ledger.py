@@ -11,7 +11,7 @@ from typing import Any, Final, TypedDict
 
 from pymongo import ASCENDING, AsyncMongoClient, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import ClientBulkWriteException, ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -21,6 +21,8 @@ Document = dict[str, Any]
 Client = AsyncMongoClient[Document]
 Database = AsyncDatabase[Document]
 
+WRITE_CONCERN: Final = WriteConcern("majority", j=True)
+READ_CONCERN: Final = ReadConcern("majority")
 DATABASES: Final = {"live": "engine_live", "sandbox": "engine_sandbox"}
 CONTROL_DATABASE: Final = "engine"
 
@@ -84,9 +86,7 @@ def open_client(uri: str, timeout_seconds: float = 10.0) -> Client:
 
 def open_database(client: Client, name: str) -> Database:
     """A database with the concerns that the protocol needs (SecantusDB's majority is one node, so journaled)."""
-    return client.get_database(
-        name, read_concern=ReadConcern("majority"), write_concern=WriteConcern("majority", j=True)
-    )
+    return client.get_database(name, read_concern=READ_CONCERN, write_concern=WRITE_CONCERN)
 
 
 def databases(client: Client) -> dict[str, Database]:
@@ -101,6 +101,10 @@ async def translated() -> AsyncIterator[None]:
         yield
     except (ConnectionFailure, ExecutionTimeout) as error:
         raise DependencyUnavailable("mongodb", type(error).__name__) from error
+    except ClientBulkWriteException as error:
+        if isinstance(error.error, ConnectionFailure | ExecutionTimeout) or getattr(error.error, "timeout", False):
+            raise DependencyUnavailable("mongodb", type(error.error).__name__) from error
+        raise
     except OperationFailure as error:
         if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
             raise DependencyUnavailable("mongodb", type(error).__name__) from error

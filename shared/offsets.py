@@ -1,8 +1,10 @@
 """Ask the broker: where topics end, and whether a consumer group has passed a noted end (design §2)."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,6 +14,7 @@ from shared.errors import DependencyUnavailable
 from shared.settings import EngineSettings
 from shared.topics import READERS
 
+POLL_SECONDS: Final = 1.0
 Note = dict[TopicPartition, int]
 
 
@@ -32,13 +35,9 @@ class BrokerOffsets:
     async def ends(self, topic: str) -> Note:
         """The next offset of every partition."""
         with _translated():
-            await self._consumer._client.force_metadata_update()
-            numbers = self._consumer.partitions_for_topic(topic) or await self._partitions(topic)
-            return dict(await self._consumer.end_offsets([TopicPartition(topic, n) for n in numbers]))
-
-    async def _partitions(self, topic: str) -> list[int]:
-        [description] = await self._admin.describe_topics([topic])
-        return [partition["partition"] for partition in description["partitions"]]
+            [described] = await self._admin.describe_topics([topic])
+            partitions = [TopicPartition(topic, found["partition"]) for found in described["partitions"]]
+            return dict(await self._consumer.end_offsets(partitions))
 
     async def progress(self, topic: str, note: Note) -> Progress:
         """Whether the group that reads the topic has passed the note. Passed: committed or log start has reached it."""
@@ -52,6 +51,16 @@ class BrokerOffsets:
             return Progress.SHRUNK
         reached = {p: max(found[p].offset if p in found else -1, starts[p]) for p in partitions}
         return Progress.PASSED if all(reached[p] >= note[p] for p in partitions) else Progress.BEHIND
+
+    async def passed(self, topic: str, still_wanted: Callable[[], Awaitable[bool]]) -> bool:
+        """Note the ends now and wait until the topic's group has passed them; False when that is no longer wanted."""
+        note = await self.ends(topic)
+        while (progress := await self.progress(topic, note)) is not Progress.PASSED:
+            if not await still_wanted():
+                return False
+            note = await self.ends(topic) if progress is Progress.SHRUNK else note
+            await asyncio.sleep(POLL_SECONDS)
+        return True
 
 
 class _translated:

@@ -5,10 +5,13 @@ from typing import Final
 from shared.events import Environment, MutationAccepted, MutationCompleted, Place, UrlSource
 from shared.ledger import Document
 
-# What of a document an `accepted` or `completed` event needs: never the inline payload.
-PROJECTION: Final = dict.fromkeys(
-    "tenant kind places status parked published deadline traceparent outcome callbackUrl owed endedAt".split(), 1
-) | {"files": 1}
+FIRST_PAUSE_SECONDS: Final = 5
+LONGEST_PAUSE_SECONDS: Final = 300
+
+# What of a document an event needs besides its URL sources: never the inline payload.
+EVENT_MEMBERS: Final = ("tenant", "kind", "places", "deadline", "traceparent", "outcome", "callbackUrl", "owed")
+STATE_MEMBERS: Final = ("status", "parked", "published", "announced", "endedAt")
+PROJECTION: Final = dict.fromkeys(EVENT_MEMBERS + STATE_MEMBERS, 1)
 
 
 def accepted_event(environment: Environment, document: Document) -> MutationAccepted:
@@ -36,3 +39,8 @@ def completed_event(environment: Environment, document: Document) -> MutationCom
         outcome=document["outcome"],
         callback=bool(document.get("callbackUrl")),
     )
+
+
+def republish_pause(count: int) -> float:
+    """Seconds before the next publish of what was published `count` times: doubling from 5 s to 5 min."""
+    return float(min(FIRST_PAUSE_SECONDS * 2 ** max(count - 1, 0), LONGEST_PAUSE_SECONDS))

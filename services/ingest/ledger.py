@@ -1,0 +1,130 @@
+"""MongoDB for acceptance: keys and places are claimed by one insert (design §2)."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from typing import Any, Final, cast
+from weakref import WeakValueDictionary
+
+from pymongo.errors import BulkWriteError
+
+from services.ingest.inserts import GroupedInserts, Inserted
+from shared import ledger
+from shared.errors import DependencyUnavailable
+from shared.ledger import Client, Document, MutationDocument, translated
+
+ATTEMPTS: Final = 20
+
+
+class MongoLedger:
+    """Claims, and what is looked up about them. The environment is `live` or `sandbox`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._databases: dict[str, ledger.Database] = ledger.databases(client)
+        self._inserts = {name: GroupedInserts(database.mutations) for name, database in self._databases.items()}
+        # Within a process the claims of one record queue up; between processes the unique index decides.
+        self._records: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def claim(self, environment: str, document: MutationDocument, records: list[str]) -> MutationDocument:
+        """Insert with the next sequence in every record; the document that holds the key: this one, or the winner's.
+
+        Raises DependencyUnavailable when it is unknown whether the insert arrived.
+        """
+        own = cast(Document, document)
+        async with AsyncExitStack() as stack:
+            for record in sorted(records if document["kind"] != "create" else []):
+                await stack.enter_async_context(self._records.setdefault(record, asyncio.Lock()))
+            for _ in range(ATTEMPTS):
+                own["places"] = await self._places(environment, document["kind"], records)
+                inserted = await self._inserts[environment].insert(own)
+                if inserted is Inserted.DONE:
+                    return document
+                if inserted is Inserted.KEY_TAKEN:
+                    winner = await self.find(environment, document["tenant"], document["key"])
+                    if winner is not None:
+                        return winner
+        raise DependencyUnavailable("mongodb", "too many claims at once")
+
+    async def claim_array(
+        self, environment: str, head: MutationDocument, members: list[MutationDocument]
+    ) -> MutationDocument:
+        """Insert a head and its members, creates all of them, in one transaction; the head that holds the key."""
+        for member in members:
+            member["places"] = [{"record": _place(member), "sequence": 1}]
+        documents = [cast(Document, head), *(cast(Document, member) for member in members)]
+        try:
+            async with translated():
+                await self._insert_together(environment, documents)
+        except BulkWriteError:
+            winner = await self.find(environment, head["tenant"], head["key"])
+            if winner is None:
+                raise DependencyUnavailable("mongodb", "the holder of the key is gone") from None
+            return winner
+        except DependencyUnavailable:
+            mine = await self.find(environment, head["tenant"], head["key"])
+            if mine is None:
+                raise
+            return mine
+        return head
+
+    async def _insert_together(self, environment: str, documents: list[Document]) -> None:
+        async def insert(session: Any) -> None:
+            await self._databases[environment].mutations.insert_many(documents, session=session)
+
+        async with self._client.start_session() as session:
+            await session.with_transaction(insert, ledger.READ_CONCERN, ledger.WRITE_CONCERN)
+
+    async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
+        """The document that holds a key, without inline payloads."""
+        return await self._one(environment, {"tenant": tenant, "key": key})
+
+    async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
+        """The documents with these ids, in their order."""
+        async with translated():
+            cursor = self._databases[environment].mutations.find({"_id": {"$in": ids}}, {"fields": 0})
+            found = {document["_id"]: document async for document in cursor}
+        return [cast(MutationDocument, found[name]) for name in ids if name in found]
+
+    async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
+        """Whether the tenant has this record, not erased, or an open create of it."""
+        record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
+        async with translated():
+            if await self._databases[environment].records.find_one(record, {"_id": 1}):
+                return True
+        place = f"{tenant}/{record_type}/{record_id}"
+        query = {"places.record": place, "kind": "create", "status": {"$in": list(ledger.OPEN)}}
+        return await self._one(environment, query) is not None
+
+    async def _one(self, environment: str, query: Document) -> MutationDocument | None:
+        async with translated():
+            found = await self._databases[environment].mutations.find_one(query, {"fields": 0})
+        return cast(MutationDocument | None, found)
+
+    async def _places(self, environment: str, kind: str, records: Iterable[str]) -> list[Document]:
+        """A new record starts at 1; otherwise the larger of the ledger's largest and the record's own, plus one."""
+        names = list(records)
+        largest = dict.fromkeys(names, 0)
+        if kind != "create":
+            for found in await asyncio.gather(self._claimed(environment, names), self._reached(environment, names)):
+                largest = {name: max(largest[name], found.get(name, 0)) for name in names}
+        return [{"record": name, "sequence": largest[name] + 1} for name in names]
+
+    async def _claimed(self, environment: str, names: list[str]) -> dict[str, int]:
+        mine: Document = {"$match": {"places.record": {"$in": names}}}
+        group = {"$group": {"_id": "$places.record", "largest": {"$max": "$places.sequence"}}}
+        pipeline = [mine, {"$project": {"places": 1}}, {"$unwind": "$places"}, mine, group]
+        async with translated():
+            cursor = await self._databases[environment].mutations.aggregate(pipeline)
+            return {found["_id"]: found["largest"] async for found in cursor}
+
+    async def _reached(self, environment: str, names: list[str]) -> dict[str, int]:
+        ids = {name.rsplit("/", 1)[1]: name for name in names}
+        async with translated():
+            found = self._databases[environment].records.find({"_id": {"$in": list(ids)}}, {"sequence": 1})
+            return {ids[document["_id"]]: document.get("sequence", 0) async for document in found}
+
+
+def _place(member: MutationDocument) -> str:
+    record = member["record"]
+    return f"{member['tenant']}/{record['type']}/{record['id']}"

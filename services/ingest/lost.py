@@ -1,0 +1,92 @@
+"""Mutations that stand still: ask the broker whether their event is lost, and only then publish it again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from shared.errors import DependencyUnavailable
+from shared.ledger import APPLYING, OPEN, Document, has_turn
+from shared.outbox import FIRST_PAUSE_SECONDS, republish_pause
+
+log = structlog.get_logger()
+BATCH: Final = 500
+ROUND_SECONDS: Final = 2.0
+LEASE_SECONDS: Final = 30.0
+
+
+class Outbox(Protocol):
+    """What is asked of the ledger; see MongoOutbox."""
+
+    async def unfinished(self, environment: str, published_before: datetime, limit: int) -> list[Document]: ...
+    async def by_id(self, environment: str, ids: Iterable[str]) -> list[Document]: ...
+    async def smallest_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]: ...
+
+
+class LostEvents:
+    """One round: note who stands still, wait until the pipeline has passed all there was, publish who still does."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        pipeline_passed: Callable[[], Awaitable[bool]],
+        publish: Callable[[str, list[Document]], Awaitable[None]],
+    ) -> None:
+        self._outbox, self._pipeline_passed, self._publish = outbox, pipeline_passed, publish
+
+    async def round(self, environments: Iterable[str]) -> None:
+        """Look once. Raises DependencyUnavailable."""
+        suspects = {name: await self._suspects(name) for name in environments}
+        if not any(suspects.values()) or not await self._pipeline_passed():
+            return
+        for environment, counts in suspects.items():
+            found = await self._outbox.by_id(environment, counts)
+            still = [each for each in found if each["status"] in OPEN and _count(each) == counts[each["_id"]]]
+            lost = await self._standing(environment, still)
+            if lost:
+                self._report(lost)
+                await self._publish(environment, lost)
+
+    async def _suspects(self, environment: str) -> dict[str, int]:
+        """Publish counts, by id, of what is published, open and not parked (or parked though it is its turn)."""
+        now = datetime.now(UTC)
+        found = await self._outbox.unfinished(environment, now - timedelta(seconds=FIRST_PAUSE_SECONDS), BATCH)
+        due = [each for each in found if now - each["published"]["at"] >= timedelta(seconds=_pause(each))]
+        return {each["_id"]: _count(each) for each in await self._standing(environment, due)}
+
+    async def _standing(self, environment: str, documents: list[Document]) -> list[Document]:
+        parked = [each for each in documents if each.get("parked")]
+        records = {place["record"] for each in parked for place in each["places"]}
+        smallest = await self._outbox.smallest_open(environment, records) if records else {}
+        return [each for each in documents if not each.get("parked") or has_turn(each, smallest)]
+
+    @staticmethod
+    def _report(lost: list[Document]) -> None:
+        log.warning("mutation.published_again", mutations=[each["_id"] for each in lost])
+        applying = [each["_id"] for each in lost if each["status"] == APPLYING]
+        if applying:
+            log.error("mutation.applying_stands_still", mutations=applying)
+
+
+async def watch(lost: LostEvents, hold: Callable[[str, float], Awaitable[bool]], environments: Iterable[str]) -> None:
+    """Round after round, while we hold the relay's lease."""
+    names = tuple(environments)
+    while True:
+        await asyncio.sleep(ROUND_SECONDS)
+        try:
+            if await hold("ingest.relay", LEASE_SECONDS):
+                await lost.round(names)
+        except DependencyUnavailable as error:
+            log.warning("relay.postponed", error=str(error))
+        except Exception:
+            log.exception("relay.failed")
+
+
+def _count(document: Document) -> int:
+    return int((document.get("published") or {}).get("count", 0))
+
+
+def _pause(document: Document) -> float:
+    return republish_pause(_count(document))

@@ -1,0 +1,45 @@
+"""Kafka's side of the storage service: batches in, and what becomes of an event that meets a bug."""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+from faststream.kafka import KafkaBroker
+
+from services.storage.handler import StorageHandler
+from services.storage.ports import Ledger
+from services.storage.settings import StorageSettings
+from shared import topics
+from shared.broker import attach
+from shared.consume import BatchConsumer, DeadLetters, Delivery
+from shared.events import MutationFetched
+from shared.limits import MAX_TRIES
+
+log = structlog.get_logger()
+
+
+class FetchedConsumer:
+    """Hands batches to the handler. A bug counts a try and commits; the relay brings the mutation back."""
+
+    def __init__(self, handler: StorageHandler, ledger: Ledger, letters: DeadLetters) -> None:
+        self._handler, self._ledger, self._letters = handler, ledger, letters
+
+    async def handle(self, deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        """One batch."""
+        await self._handler.handle([delivery.event for delivery in deliveries])
+
+    async def on_bug(self, delivery: Delivery[MutationFetched], error: Exception) -> None:
+        """The third time, dead-letter it and end it, if nothing is decided yet; `applying` stays, with this alarm."""
+        event = delivery.event
+        tries = await self._ledger.raise_tries(event.environment, event.mutation_id)
+        log.error("mutation.failed_try", mutation=event.mutation_id, tries=tries, error=type(error).__name__)
+        if tries >= MAX_TRIES:
+            await self._letters.send(delivery.record, f"{type(error).__name__} in storage", tries)
+            await self._handler.end(event.environment, [event.mutation_id], "internal_error")
+
+
+def attach_consumer(
+    broker: KafkaBroker, settings: StorageSettings, consumer: FetchedConsumer, letters: DeadLetters, fatal: Callable[[], None]
+) -> None:  # fmt: skip
+    """Subscribe the service to `mutations.fetched`."""
+    batches = BatchConsumer(MutationFetched, consumer.handle, letters, consumer.on_bug, fatal)
+    attach(broker, settings, topics.FETCHED, topics.STORAGE_GROUP, batches.on_batch, batches, settings.batch_records)

@@ -1,0 +1,182 @@
+"""Decides → applies → finishes: the only place where an accepted mutation ends (design §2).
+
+Every step may be repeated by anyone: decide is a compare-and-set, what apply writes is void the second time, finish is a
+compare-and-set again, and an ended mutation is only announced once more.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from services.storage import decision as decisions
+from services.storage.decision import Decision
+from services.storage.files import FileMissing, FileStore
+from services.storage.ports import Blobs, Decided, Ledger, Publisher
+from services.storage.work import Order, Work, of_event
+from shared.events import Environment, MutationFetched, StagedObject
+from shared.ledger import APPLYING, Document
+from shared.observability import EVENTS_UNKNOWN, OUTCOMES, next_traceparent
+from shared.outbox import accepted_event, completed_event
+
+log = structlog.get_logger()
+
+
+class StorageHandler:
+    """Works off batches of `mutation.fetched.v1`, and ends what the sweeper or a bug condemns."""
+
+    def __init__(self, ledger: Ledger, blobs: Blobs, files: FileStore, publisher: Publisher) -> None:
+        self._ledger, self._blobs, self._files, self._publisher = ledger, blobs, files, publisher
+        self._order = Order(ledger)
+
+    async def handle(self, events: Sequence[MutationFetched]) -> None:
+        """Work off a batch. Raises DependencyUnavailable: then the whole batch is worked off again."""
+        for environment in sorted({event.environment for event in events}):
+            mine = {event.mutation_id: event for event in events if event.environment == environment}
+            documents = await self._ledger.read(environment, mine)
+            EVENTS_UNKNOWN.inc(len(mine) - len(documents))
+            await self._work_off(environment, [of_event(documents[name], mine[name]) for name in documents])
+
+    async def end(self, environment: Environment, ids: Iterable[str], code: str) -> None:
+        """End these mutations as failed, from `accepted` only; an `applying` one is driven to its decided end."""
+        documents = await self._ledger.read(environment, ids)
+        works = [Work(document, failure=code) for document in documents.values()]
+        ended = await self._end(environment, [work for work in works if not work.ended])
+        await self._work_off(environment, await self._order.successors(environment, ended, set()))
+
+    async def _work_off(self, environment: Environment, works: list[Work]) -> None:
+        while works:
+            works = await self._wave(environment, works)
+
+    async def _wave(self, environment: Environment, works: list[Work]) -> list[Work]:
+        """End everything whose turn has come; return what may have its turn now."""
+        over = [work for work in works if work.ended]
+        ready, early = await self._order.split(environment, [work for work in works if not work.ended])
+        if early and not ready and not over:
+            # Nothing in hand can move: park what is early, then look again, for its predecessor may have ended in
+            # between and have found nothing parked. A kill after parking leaves it to the predecessor or the relay.
+            await self._ledger.park(environment, {work.id: work.parcel() for work in early})
+            ready, early = (await self._order.split(environment, early))[0], []
+        await self._announce(environment, over)
+        ended = over + await self._end(environment, ready)
+        return early + await self._order.successors(environment, ended, {work.id for work in early})
+
+    async def _end(self, environment: Environment, works: list[Work]) -> list[Work]:
+        """Decide, apply and finish; the works that have ended now (also by somebody else)."""
+        if not works:
+            return []
+        decided = [(work, _recorded(work.mutation)) for work in works if work.mutation["status"] == APPLYING]
+        fresh, over = await self._decide(environment, [w for w in works if w.mutation["status"] != APPLYING])
+        decided += fresh
+        await self._apply(environment, [(work.mutation, made) for work, made in decided])
+        for work, made in decided:
+            work.mutation |= {"status": made.status, "outcome": made.outcome, "owed": True}
+            OUTCOMES.labels(environment, work.mutation["kind"], made.status).inc()
+            log.info("mutation.ended", mutation=work.id, status=made.status, tenant=work.mutation["tenant"])
+        ended = [work for work, _ in decided] + over
+        await self._announce(environment, ended)
+        return ended
+
+    async def _decide(
+        self, environment: Environment, works: list[Work]
+    ) -> tuple[list[tuple[Work, Decision]], list[Work]]:
+        """Make and record decisions; (works with the decision that holds, works that others have ended already)."""
+        made = await self._make(environment, works)
+        won = await self._ledger.decide(environment, made) if made else set()
+        lost = made.keys() - won
+        documents = await self._ledger.read(environment, lost) if lost else {}
+        held: list[tuple[Work, Decision]] = []
+        over = []
+        for work in works:
+            if work.id in won:
+                held.append((work, made[work.id]))
+            elif work.id in documents:
+                work.mutation = documents[work.id]
+                winner = _recorded(work.mutation) if work.mutation["status"] == APPLYING else None
+                stored = _stored(work.mutation, winner)
+                await self._blobs.delete(sorted(key for key in made[work.id].keys if not key.endswith(stored)))
+                held += [(work, winner)] if winner else []
+                over += [work] if work.ended else []
+        return held, over
+
+    async def _make(self, environment: Environment, works: list[Work]) -> dict[str, Decision]:
+        """A decision for each, bytes put; what lacks a fetched file is sent to the fetcher again and left out."""
+        known = {work.mutation["record"]["id"] for work in works if work.mutation["kind"] != "create"}
+        records = await self._ledger.states(environment, known) if known else {}
+        removed = {name for work in works for name in work.mutation.get("remove") or []}
+        attachments = await self._ledger.attachments(environment, removed) if removed else {}
+        made = await asyncio.gather(*(self._make_one(environment, work, records, attachments) for work in works))
+        again = [work for work, each in zip(works, made, strict=True) if each is None]
+        await self._publisher.accepted((accepted_event(environment, w.mutation), _trace(w.mutation)) for w in again)
+        return {work.id: each for work, each in zip(works, made, strict=True) if each is not None}
+
+    async def _make_one(
+        self, environment: Environment, work: Work, records: dict[str, Document], attachments: dict[str, Document]
+    ) -> Decision | None:
+        mutation = work.mutation
+        record = records.get(mutation["record"]["id"])
+        code = work.failure or (None if mutation["kind"] == "create" else _missing(record))
+        if code:
+            return decisions.decide_failure(mutation, record, code)
+        if mutation["kind"] == "remove":
+            place = decisions.place_name(mutation["tenant"], mutation["record"])
+            mine = {name: found for name, found in attachments.items() if _owns(found, place)}
+            return decisions.decide_removal(mutation, record, mine)
+        try:
+            return decisions.decide_files(mutation, record, await self._files.store(environment, work))
+        except FileMissing:
+            log.warning("file.missing", mutation=work.id)
+            return None
+
+    async def _apply(self, environment: Environment, decided: list[Decided]) -> None:
+        """Tombstones, then objects, then everything else and the end.
+
+        A kill anywhere in here leaves `applying` with the whole decision: it is taken up again and ends the same way.
+        """
+        deleting = [pair for pair in decided if pair[1].delete_keys]
+        if deleting:
+            await self._ledger.apply_documents(environment, deleting)
+            await self._blobs.delete([key for _, made in deleting for key in made.delete_keys])
+        await self._ledger.finish(environment, decided)
+
+    async def _announce(self, environment: Environment, ended: list[Work]) -> None:
+        """Publish the outcomes that are owed and delete what the mutations had staged.
+
+        A kill before this leaves `owed` set: the sweeper, or the redelivered event, announces it.
+        """
+        owed = [work.mutation for work in ended if work.mutation.get("owed")]
+        await self._publisher.completed((completed_event(environment, each), _trace(each)) for each in owed)
+        staged = sorted({key for work in ended for key in _staged_keys(work)})
+        if staged:
+            await self._blobs.delete(staged)
+
+
+def _recorded(mutation: Document) -> Decision:
+    return Decision(**{name: value for name, value in mutation["decision"].items() if name != "by"})
+
+
+def _stored(mutation: Document, winner: Decision | None) -> tuple[str, ...]:
+    """How the keys end that are stored for a mutation: `<attachment>/<sha256>`; after the end its outcome tells them."""
+    files = winner.outcome["attachments"] if winner else (mutation.get("outcome") or {}).get("attachments") or []
+    return tuple(f"/{file['id']}/{file['sha256']}" for file in files if file["sha256"])
+
+
+def _missing(record: Document | None) -> str | None:
+    if record is None:
+        return "record_not_found"
+    return "record_erased" if record.get("removedAt") else None
+
+
+def _owns(attachment: Document, place: str) -> bool:
+    return any(owner["record"] == place and owner["removedAt"] is None for owner in attachment["owners"])
+
+
+def _staged_keys(work: Work) -> set[str]:
+    own = {entry["staged"]["key"] for entry in (work.mutation.get("files") or {}).values() if "staged" in entry}
+    parked = ((work.mutation.get("parked") or {}).get("files") or {}).values()
+    kept = {file["key"] for file in parked if "key" in file}
+    return own | kept | {file.key for file in work.brought.values() if isinstance(file, StagedObject)}
+
+
+def _trace(mutation: Document) -> str:
+    return next_traceparent(mutation.get("traceparent"))

@@ -1,0 +1,162 @@
+"""MongoDB for the storage service: the ledger's compare-and-sets, records and attachments, in bulk."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import ClientBulkWriteException
+
+from services.storage import effects
+from services.storage.decision import Decision
+from shared import ledger
+from shared.events import Environment
+from shared.ledger import ACCEPTED, APPLYING, Client, Document, translated
+
+DUPLICATE_KEY = 11000
+
+
+class MongoLedger:
+    """The ledger, records and attachments of both environments."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._databases = ledger.databases(client)
+
+    async def read(self, environment: Environment, ids: Iterable[str]) -> dict[str, Document]:
+        """Whole documents, inline payloads included, by mutation id."""
+        async with translated():
+            found = self._databases[environment].mutations.find({"_id": {"$in": list(ids)}})
+            return {document["_id"]: document async for document in found}
+
+    async def smallest_open(self, environment: Environment, records: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """See shared.ledger.smallest_open."""
+        return await ledger.smallest_open(self._databases[environment], records)
+
+    async def park(self, environment: Environment, brought: Mapping[str, Document]) -> None:
+        """Store what the events of early mutations brought; the first one to park wins."""
+        await self._write(
+            [
+                UpdateOne(
+                    {"_id": name, "status": ACCEPTED, "parked": None},
+                    {"$set": {"parked": parcel}},
+                    namespace=self._name(environment, "mutations"),
+                )
+                for name, parcel in brought.items()
+            ]
+        )
+
+    async def decide(self, environment: Environment, decisions: Mapping[str, Decision]) -> set[str]:
+        """Compare-and-set `accepted → applying` with the whole decision; the ids that won."""
+        token = uuid.uuid4().hex
+        namespace = self._name(environment, "mutations")
+        operations = [
+            UpdateOne(
+                {"_id": name, "status": ACCEPTED},
+                {"$set": {"status": APPLYING, "decision": asdict(decision) | {"by": token}}},
+                namespace=namespace,
+            )
+            for name, decision in decisions.items()
+        ]
+        counts = await self._write(operations)
+        return {name for name, count in zip(decisions, counts, strict=True) if count}
+
+    async def states(self, environment: Environment, records: Iterable[str]) -> dict[str, Document]:
+        """Records without their fields, by record id; an erased one has `removedAt`."""
+        wanted = {"_id": {"$in": list(records)}}
+        async with translated():
+            found = self._databases[environment].records.find(wanted, {"fields": 0})
+            return {document["_id"]: document async for document in found}
+
+    async def attachments(self, environment: Environment, ids: Iterable[str]) -> dict[str, Document]:
+        """Live attachments, by id."""
+        async with translated():
+            found = self._databases[environment].attachments.find({"_id": {"$in": list(ids)}, "removedAt": None})
+            return {document["_id"]: document async for document in found}
+
+    async def apply_documents(self, environment: Environment, decided: Iterable[tuple[Document, Decision]]) -> None:
+        """Attachment documents and tombstones: before objects are deleted."""
+        database = ledger.DATABASES[environment]
+        await self._write([op for m, d in decided for op in effects.document_effects(database, m, d)])
+
+    async def finish(self, environment: Environment, decided: Iterable[tuple[Document, Decision]]) -> None:
+        """Attachments, records, then the end, in this order in one ordered bulk.
+
+        A kill between two operations leaves mutations in `applying`; whoever takes them up repeats what is void.
+        """
+        database, pairs = ledger.DATABASES[environment], list(decided)
+        first = [op for m, d in pairs for op in effects.document_effects(database, m, d)]
+        then = [op for m, d in pairs for op in effects.record_effects(database, m, d)]
+        await self._write(first + then + [effects.finish_effect(database, m, d) for m, d in pairs])
+
+    async def raise_tries(self, environment: Environment, mutation: str) -> int:
+        """Count one failure of ours; the count."""
+        async with translated():
+            mutations = self._databases[environment].mutations
+            await mutations.update_one({"_id": mutation}, {"$inc": {"tries": 1}})
+            document = await mutations.find_one({"_id": mutation}, {"tries": 1})
+        return int((document or {}).get("tries", 0))
+
+    async def overdue(self, environment: Environment, now: datetime, limit: int) -> list[str]:
+        """Ids of `accepted` mutations past their deadline, the oldest first."""
+        query = {"status": ACCEPTED, "deadline": {"$lt": now}}
+        async with translated():
+            found = self._databases[environment].mutations.find(query, {"_id": 1}).sort("deadline", 1).limit(limit)
+            return [document["_id"] async for document in found]
+
+    async def owed(self, environment: Environment, before: datetime, limit: int) -> list[Document]:
+        """Ended mutations whose outcome the notifier has not confirmed, the oldest first."""
+        query = {"owed": True, "endedAt": {"$lt": before}}
+        keep = {"files": 0, "fields": 0}
+        async with translated():
+            found = self._databases[environment].mutations.find(query, keep).sort("endedAt", 1).limit(limit)
+            return [document async for document in found]
+
+    async def announced(self, environment: Environment, ids: Iterable[str]) -> None:
+        """Count one more publish of these outcomes."""
+        change = {"$set": {"announced.at": datetime.now(UTC)}, "$inc": {"announced.count": 1}}
+        async with translated():
+            await self._databases[environment].mutations.update_many({"_id": {"$in": list(ids)}}, change)
+
+    async def open_of(self, environment: Environment, mutations: Iterable[str]) -> set[str]:
+        """Which of these mutations are open."""
+        query = {"_id": {"$in": list(mutations)}, "status": {"$in": list(ledger.OPEN)}}
+        async with translated():
+            return {d["_id"] async for d in self._databases[environment].mutations.find(query, {"_id": 1})}
+
+    async def named_keys(self, environment: Environment, attachments: Iterable[str]) -> dict[str, str]:
+        """The key that each live attachment names, by attachment id."""
+        return {name: document["key"] for name, document in (await self.attachments(environment, attachments)).items()}
+
+    async def busy_files(self, environment: Environment, attachments: Iterable[str]) -> set[str]:
+        """Which of these attachments belong to a mutation that is still open."""
+        query = {"fileIds": {"$in": list(attachments)}, "status": {"$in": list(ledger.OPEN)}}
+        async with translated():
+            found = self._databases[environment].mutations.find(query, {"fileIds": 1})
+            return {name async for document in found for name in document["fileIds"]}
+
+    def _name(self, environment: Environment, collection: str) -> str:
+        return f"{ledger.DATABASES[environment]}.{collection}"
+
+    async def _write(self, operations: list[Any]) -> list[int]:
+        """One ordered bulk; how many documents each operation matched. Two upserts of one id may race: once more."""
+        if not operations:
+            return []
+        for last in (False, True):
+            try:
+                async with translated():
+                    result = await self._client.bulk_write(
+                        operations, ordered=True, verbose_results=True, write_concern=ledger.WRITE_CONCERN
+                    )
+                return [result.update_results[n].matched_count for n in range(len(operations))]
+            except ClientBulkWriteException as error:
+                if last or not _only_duplicates(error):
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _only_duplicates(error: ClientBulkWriteException) -> bool:
+    found = error.details["writeErrors"]
+    return bool(found) and all(each["code"] == DUPLICATE_KEY for each in found)

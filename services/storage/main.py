@@ -1,0 +1,79 @@
+"""The storage service: judges bytes, decides, applies, finishes; runs the sweeper. Composition root."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from services.storage.consumer import FetchedConsumer, attach_consumer
+from services.storage.content import judge
+from services.storage.files import FileStore
+from services.storage.handler import StorageHandler
+from services.storage.ledger import MongoLedger
+from services.storage.publisher import KafkaPublisher
+from services.storage.settings import StorageSettings
+from services.storage.sweeper import Sweeper, repeat
+from shared import topics
+from shared.blobs import open_blobs
+from shared.broker import consuming_broker, open_publisher
+from shared.consume import DeadLetters
+from shared.leases import Leases
+from shared.ledger import CONTROL_DATABASE, open_client, open_database
+from shared.observability import configure_logging
+from shared.offsets import open_offsets
+from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+
+
+async def run(settings: StorageSettings) -> int:
+    """Build everything, work until told to stop; the exit code."""
+    lifecycle = Lifecycle()
+    lifecycle.listen()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            health_server(settings.health_host, settings.health_port, health_app(lifecycle))
+        )
+        client = open_client(settings.mongodb_uri)
+        stack.push_async_callback(client.close)
+        producer = await stack.enter_async_context(open_publisher(settings))
+        blobs = await stack.enter_async_context(open_blobs(settings))
+        offsets = await stack.enter_async_context(open_offsets(settings))
+        ledger, publisher, letters = MongoLedger(client), KafkaPublisher(producer), DeadLetters(producer)
+        leases = Leases(open_database(client, CONTROL_DATABASE))
+
+        handler = StorageHandler(ledger, blobs, FileStore(blobs, judge), publisher)
+        broker = consuming_broker(settings)
+        attach_consumer(broker, settings, FetchedConsumer(handler, ledger, letters), letters, lifecycle.fail)
+
+        keep = partial(leases.hold, "storage.owed", 30.0)
+        sweeper = Sweeper(ledger, blobs, publisher, handler.end, partial(offsets.passed, topics.COMPLETED, keep))
+        staging_age, orphan_age = (
+            timedelta(seconds=settings.staging_age_seconds),
+            timedelta(seconds=settings.reconcile_age_seconds),
+        )
+        jobs = (
+            partial(repeat, "deadlines", settings.sweep_seconds, leases.hold, sweeper.end_overdue),
+            partial(repeat, "owed", settings.sweep_seconds, leases.hold, sweeper.announce_owed),
+            partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, partial(sweeper.sweep_staging, age=staging_age)),
+            partial(repeat, "records", settings.reconcile_seconds, leases.hold, partial(sweeper.reconcile, age=orphan_age)),
+        )  # fmt: skip
+        await stack.enter_async_context(background(watch_loop_lag, *jobs))
+        await broker.start()
+        stack.push_async_callback(broker.stop)
+        lifecycle.ready = True
+        structlog.get_logger().info("service.ready")
+        await lifecycle.stopping.wait()
+    return lifecycle.exit_code
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = StorageSettings()
+    configure_logging("storage", settings.log_level)
+    sys.exit(asyncio.run(run(settings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The storage service's side of Kafka: what it publishes."""
+
+from collections.abc import Iterable
+
+from shared import broker, topics
+from shared.events import MutationAccepted, MutationCompleted
+
+
+class KafkaPublisher:
+    """Publishes in one go; the first failure is raised when all have been tried."""
+
+    def __init__(self, publisher: broker.Publisher) -> None:
+        self._publisher = publisher
+
+    async def accepted(self, again: Iterable[tuple[MutationAccepted, str]]) -> None:
+        """Send mutations to the fetcher again."""
+        await self._publish([(topics.ACCEPTED, event, trace) for event, trace in again])
+
+    async def completed(self, ended: Iterable[tuple[MutationCompleted, str]]) -> None:
+        """Announce outcomes."""
+        await self._publish([(topics.COMPLETED, event, trace) for event, trace in ended])
+
+    async def _publish(self, outgoing: list[broker.Outgoing]) -> None:
+        failures = [error for error in await self._publisher.publish_many(outgoing) if error is not None]
+        if failures:
+            raise failures[0]

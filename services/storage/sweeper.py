@@ -1,0 +1,132 @@
+"""What only time asks for: deadlines, owed outcomes, staged leftovers, orphan objects. Each job under one lease."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from services.storage.ports import Publisher
+from shared.errors import DependencyUnavailable
+from shared.events import Environment
+from shared.ledger import Document
+from shared.observability import next_traceparent
+from shared.outbox import completed_event, republish_pause
+
+log = structlog.get_logger()
+ENVIRONMENTS: Final[tuple[Environment, ...]] = ("live", "sandbox")
+BATCH: Final = 200
+
+
+class Ledger(Protocol):
+    """What the sweeper asks the ledger; see MongoLedger."""
+
+    async def overdue(self, environment: Environment, now: datetime, limit: int) -> list[str]: ...
+    async def owed(self, environment: Environment, before: datetime, limit: int) -> list[Document]: ...
+    async def announced(self, environment: Environment, ids: Iterable[str]) -> None: ...
+    async def open_of(self, environment: Environment, mutations: Iterable[str]) -> set[str]: ...
+    async def named_keys(self, environment: Environment, attachments: Iterable[str]) -> dict[str, str]: ...
+    async def busy_files(self, environment: Environment, attachments: Iterable[str]) -> set[str]: ...
+
+
+class Blobs(Protocol):
+    """What the sweeper does in the object store."""
+
+    def list(self, prefix: str) -> AsyncIterator[tuple[str, int, datetime]]: ...
+    async def delete(self, keys: Sequence[str]) -> None: ...
+
+
+class Sweeper:
+    """The jobs; each works off one environment once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        blobs: Blobs,
+        publisher: Publisher,
+        end: Callable[[Environment, Iterable[str], str], Awaitable[None]],
+        notifier_passed: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._ledger, self._blobs, self._publisher = ledger, blobs, publisher
+        self._end, self._notifier_passed = end, notifier_passed
+
+    async def end_overdue(self, environment: Environment) -> None:
+        """End what is past its deadline and not decided yet."""
+        late = await self._ledger.overdue(environment, datetime.now(UTC), BATCH)
+        if late:
+            log.warning("mutation.deadline_exceeded", mutations=late)
+            await self._end(environment, late, "deadline_exceeded")
+
+    async def announce_owed(self, environment: Environment) -> None:
+        """Publish again what is owed and lost: still owed after the notifier has passed all that there was."""
+        due = {each["_id"] for each in await self._due(environment)}
+        if not due or not await self._notifier_passed():
+            return
+        lost = [each for each in await self._due(environment) if each["_id"] in due]
+        if lost:
+            log.warning("outcome.published_again", mutations=[each["_id"] for each in lost])
+            await self._publisher.completed(
+                (completed_event(environment, each), next_traceparent(each.get("traceparent"))) for each in lost
+            )
+            await self._ledger.announced(environment, [each["_id"] for each in lost])
+
+    async def _due(self, environment: Environment) -> list[Document]:
+        now = datetime.now(UTC)
+        owed = await self._ledger.owed(environment, now - timedelta(seconds=republish_pause(1)), BATCH)
+        return [each for each in owed if _pause_is_over(each, now)]
+
+    async def sweep_staging(self, environment: Environment, age: timedelta) -> None:
+        """Delete what ended mutations left under `staging/`."""
+        async for keys in self._old(f"staging/{environment}/", age):
+            owners = {key: key.split("/")[2] for key in keys if key.split("/")[2] != "uploads"}
+            busy = await self._ledger.open_of(environment, set(owners.values()))
+            await self._delete("staging", [key for key, owner in owners.items() if owner not in busy])
+
+    async def reconcile(self, environment: Environment, age: timedelta) -> None:
+        """Delete from `records/` what no live document names and no open mutation may still decide for."""
+        async for keys in self._old(f"records/{environment}/", age):
+            attachments = {key: key.split("/")[3] for key in keys}
+            busy = await self._ledger.busy_files(environment, set(attachments.values()))
+            named = await self._ledger.named_keys(environment, set(attachments.values()))
+            orphans = [key for key, name in attachments.items() if name not in busy and named.get(name) != key]
+            await self._delete("records", orphans)
+
+    async def _delete(self, kind: str, keys: list[str]) -> None:
+        if keys:
+            log.info("objects.swept", kind=kind, count=len(keys))
+            await self._blobs.delete(keys)
+
+    async def _old(self, prefix: str, age: timedelta) -> AsyncIterator[list[str]]:
+        before, page = datetime.now(UTC) - age, []
+        async for key, _, modified in self._blobs.list(prefix):
+            page += [key] if modified < before else []
+            if len(page) >= BATCH:
+                yield page
+                page = []
+        if page:
+            yield page
+
+
+def _pause_is_over(document: Document, now: datetime) -> bool:
+    announced = document.get("announced") or {"at": document["endedAt"], "count": 1}
+    return bool(now - announced["at"] >= timedelta(seconds=republish_pause(announced["count"])))
+
+
+async def repeat(
+    name: str,
+    seconds: float,
+    hold: Callable[[str, float], Awaitable[bool]],
+    job: Callable[[Environment], Awaitable[None]],
+) -> None:
+    """Run a job for both environments again and again, while we hold its lease. A failure costs one round."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            if await hold(f"storage.{name}", max(3 * seconds, 30.0)):
+                for environment in ENVIRONMENTS:
+                    await job(environment)
+        except DependencyUnavailable as error:
+            log.warning("sweep.postponed", job=name, error=str(error))
+        except Exception:
+            log.exception("sweep.failed", job=name)
