@@ -1,0 +1,106 @@
+"""One attempt: sign, send, judge. What the answer means is decided here and nowhere else."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import Final, Protocol
+
+from services.notifier import schedule, signing
+from services.notifier.body import webhook_id
+from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, PendingDispatch, SuccessfulDispatch
+
+GONE: Final = 410
+TOO_MANY_REQUESTS: Final = 429
+TIMEOUT: Final = "timeout"
+UNREACHABLE: Final = "unreachable"
+BROKEN: Final = "broken"
+NO_SECRET: Final = "no_secret"  # noqa: S105
+
+
+class Secrets(Protocol):
+    """The tenants' live webhook secrets."""
+
+    async def webhook_secrets(self, tenant: str) -> list[str]:
+        """All of them, as `whsec_…`. Raises DependencyUnavailable."""
+
+
+class Sender(Protocol):
+    """Sends one signed callback; whatever a receiver does ends as an Answer, in bounded time."""
+
+    async def send(self, url: str, headers: dict[str, str], content: bytes) -> Answer:
+        """POST the bytes."""
+
+
+def utc_now() -> datetime:
+    """The present time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When to try again: seconds before each attempt, and the least after a 429 or a time-out."""
+
+    pauses: Sequence[float] = schedule.PAUSES
+    least_seconds: float = schedule.LEAST_SECONDS
+
+
+def error_of(answer: Answer) -> str | None:
+    """Why an attempt failed, in one word of ours; None: it succeeded."""
+    if answer.status is None:
+        return answer.error or BROKEN
+    if 200 <= answer.status < 300:
+        return None
+    kinds = {3: "redirect", 4: "client_error", 5: "server_error"}
+    return "gone" if answer.status == GONE else kinds.get(answer.status // 100, BROKEN)
+
+
+def got_no_answer(dispatched: Dispatched) -> bool:
+    """Whether the receiver did not answer at all: a dead one gets less room."""
+    return dispatched.answer.status is None
+
+
+class Courier:
+    """Makes attempts; time and randomness are parameters."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        sender: Sender,
+        policy: RetryPolicy,
+        rng: Random,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._secrets, self._sender, self._policy, self._rng, self._now = secrets, sender, policy, rng, now
+
+    async def attempt(self, pending: PendingDispatch) -> Dispatched:
+        """Attempt it once. Raises DependencyUnavailable if the secrets can't be read: then nothing was sent."""
+        at = self._now()
+        secrets = await self._secrets.webhook_secrets(pending.lane.tenant)
+        if not secrets:
+            # An unsigned callback would be worth nothing to its receiver; the tenant may still get a secret in time.
+            return self._judge(pending, Answer(None, 0, error=NO_SECRET), at)
+        headers = {
+            "content-type": "application/json",
+            "traceparent": pending.traceparent,
+            **signing.headers(secrets, webhook_id(pending.delivery), int(at.timestamp()), pending.body),
+        }
+        return self._judge(pending, await self._sender.send(pending.url, headers, pending.body), at)
+
+    def _judge(self, pending: PendingDispatch, answer: Answer, at: datetime) -> Dispatched:
+        error = error_of(answer)
+        if error is None:
+            return SuccessfulDispatch(pending, answer, at)
+        if answer.status == GONE:
+            return FailedDispatch(pending, answer, at, error, "gone")
+        throttled = answer.status == TOO_MANY_REQUESTS or answer.error == TIMEOUT
+        pause = schedule.next_pause(
+            self._policy.pauses,
+            pending.made + 1,
+            self._rng,
+            asked=schedule.retry_after_seconds(answer.retry_after, self._now()),
+            least=self._policy.least_seconds if throttled else 0.0,
+        )
+        if pause is None:
+            return FailedDispatch(pending, answer, at, error, "exhausted")
+        return FailedDispatch(pending, answer, at, error, "pending", pause)

@@ -1,0 +1,142 @@
+"""What becomes of ended mutations: a delivery for who asked, the outcome on the tenant's topic, then no debt."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from random import Random
+from typing import NamedTuple, Protocol
+
+from services.notifier import body, schedule
+from services.notifier.dispatch import Lane, NewDelivery, Notice, PendingDispatch, host_of
+from shared.events import MutationCompleted
+
+
+class Completed(NamedTuple):
+    """An event and its trace, as they came."""
+
+    event: MutationCompleted
+    traceparent: str
+
+
+class TopicOutcome(NamedTuple):
+    """An outcome for the tenant's own topic."""
+
+    completed: Completed
+    value: bytes
+
+
+class Ledger(Protocol):
+    """The ledger's documents of ended mutations."""
+
+    async def read(self, environment: str, ids: Sequence[str]) -> dict[str, Notice]:
+        """The notices of these mutations, where the ledger holds them and they have ended."""
+
+    async def settle(self, environment: str, ids: Collection[str]) -> None:
+        """Clear `owed`."""
+
+
+class Inbox(Protocol):
+    """Where deliveries are entered."""
+
+    async def insert(self, environment: str, deliveries: Sequence[NewDelivery]) -> set[str]:
+        """Enter deliveries; the ids of those that were new."""
+
+
+class Outcomes(Protocol):
+    """The tenants' own topics."""
+
+    async def publish(self, outcomes: Sequence[TopicOutcome]) -> set[str]:
+        """Publish; the mutation ids of what is known to be there."""
+
+
+class Dispatcher(Protocol):
+    """Room for attempts, shared fairly among receivers."""
+
+    def reserve(self, lane: Lane) -> bool:
+        """Take room for one dispatch, if there is any."""
+
+    def cancel(self, lane: Lane) -> None:
+        """Give reserved room back."""
+
+    def submit(self, pending: PendingDispatch) -> None:
+        """Attempt it in the reserved room."""
+
+    def failures(self, lane: Lane) -> int:
+        """How many attempts in a row got no answer."""
+
+
+@dataclass(slots=True)
+class Handled:
+    """What was odd about a batch, to be counted."""
+
+    unknown: int = 0
+    unpublished: int = 0
+
+
+def pending_dispatch(notice: Notice, lane: Lane, made: int) -> PendingDispatch:
+    """The attempt that follows `made` others; the only place where a body is built for sending."""
+    content = body.build(notice.outcome, notice.ended_at, notice.environment)
+    url = notice.callback_url or ""
+    return PendingDispatch(
+        notice.mutation_id, notice.environment, lane, made, url, content, notice.traceparent, notice.expire_at
+    )
+
+
+class CompletedHandler:
+    """Handles batches of `mutation.completed`; every step is void when it is repeated."""
+
+    def __init__(self, ledger: Ledger, inbox: Inbox, outcomes: Outcomes, dispatcher: Dispatcher, rng: Random) -> None:
+        self._ledger, self._inbox, self._outcomes, self._dispatcher = ledger, inbox, outcomes, dispatcher
+        self._rng = rng
+
+    async def handle(self, batch: Sequence[Completed]) -> Handled:
+        """Handle a batch. Raises DependencyUnavailable; what was done until then is harmless to repeat."""
+        handled = Handled()
+        ordered = sorted(batch, key=lambda completed: completed.event.environment)
+        for environment, group in groupby(ordered, key=lambda completed: completed.event.environment):
+            await self._of_environment(environment, {one.event.mutation_id: one for one in group}, handled)
+        return handled
+
+    async def _of_environment(self, environment: str, batch: dict[str, Completed], handled: Handled) -> None:
+        notices = await self._ledger.read(environment, list(batch))
+        handled.unknown += len(batch) - len(notices)
+        owed = {mutation: notice for mutation, notice in notices.items() if notice.owed}
+        # A kill after the insert leaves leased deliveries that nobody attempts: their leases run out and another
+        # notifier takes them up. The event comes again, the insert is void then, and only the rest is done.
+        await self._enter(environment, [notice for key, notice in owed.items() if batch[key].event.callback])
+        if owed:
+            published = await self._publish(owed, batch)
+            handled.unpublished += len(owed) - len(published)
+            # A kill before this leaves `owed` set: the event comes again, or the sweeper publishes it again.
+            await self._ledger.settle(environment, published)
+
+    async def _publish(self, owed: dict[str, Notice], batch: dict[str, Completed]) -> set[str]:
+        return await self._outcomes.publish(
+            [
+                TopicOutcome(batch[mutation], body.build(notice.outcome, notice.ended_at, notice.environment))
+                for mutation, notice in owed.items()
+            ]
+        )
+
+    async def _enter(self, environment: str, notices: Sequence[Notice]) -> None:
+        fresh = [self._delivery(notice) for notice in notices if notice.callback_url]
+        if not fresh:
+            return
+        inserted: set[str] = set()
+        try:
+            inserted = await self._inbox.insert(environment, fresh)
+        finally:
+            for delivery in fresh:
+                if delivery.leased and delivery.notice.mutation_id not in inserted:
+                    self._dispatcher.cancel(delivery.lane)
+        for delivery in fresh:
+            if delivery.leased and delivery.notice.mutation_id in inserted:
+                self._dispatcher.submit(pending_dispatch(delivery.notice, delivery.lane, made=0))
+
+    def _delivery(self, notice: Notice) -> NewDelivery:
+        lane = Lane(notice.tenant, host_of(notice.callback_url or ""))
+        if self._dispatcher.reserve(lane):
+            return NewDelivery(notice, lane, leased=True)
+        failures = self._dispatcher.failures(lane)
+        pause = schedule.postponement(failures, self._rng) if failures >= schedule.FAILING_FROM else 0.0
+        return NewDelivery(notice, lane, leased=False, pause=pause)

@@ -1,0 +1,59 @@
+"""The ledger as the notifier sees it: what callbacks are built from, and the debt that it clears. In bulk only."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from services.notifier.dispatch import Notice
+from shared.ledger import Database, Document, translated
+from shared.limits import KEPT_SECONDS
+
+PROJECTION: Final[dict[str, Any]] = {
+    "tenant": 1,
+    "outcome": 1,
+    "endedAt": 1,
+    "expireAt": 1,
+    "callbackUrl": 1,
+    "traceparent": 1,
+    "owed": 1,
+    "readAt": "$$NOW",
+}
+
+
+class MongoLedger:
+    """Adapter over `mutations` of each environment. Raises DependencyUnavailable."""
+
+    def __init__(self, databases: Mapping[str, Database]) -> None:
+        self._databases = databases
+
+    async def read(self, environment: str, ids: Sequence[str]) -> dict[str, Notice]:
+        """The notices of these mutations, where the ledger holds them and they have ended."""
+        query = {"_id": {"$in": list(ids)}, "outcome": {"$type": "object"}, "endedAt": {"$type": "date"}}
+        async with translated():
+            found = await self._databases[environment].mutations.aggregate(
+                [{"$match": query}, {"$project": PROJECTION}]
+            )
+            return {document["_id"]: _notice(environment, document) async for document in found}
+
+    async def settle(self, environment: str, ids: Collection[str]) -> None:
+        """Clear `owed`; void where it is clear already."""
+        if ids:
+            async with translated():
+                await self._databases[environment].mutations.update_many(
+                    {"_id": {"$in": list(ids)}, "owed": True}, {"$unset": {"owed": ""}}
+                )
+
+
+def _notice(environment: str, document: Document) -> Notice:
+    return Notice(
+        mutation_id=document["_id"],
+        environment=environment,
+        tenant=document["tenant"],
+        outcome=document["outcome"],
+        ended_at=document["endedAt"],
+        expire_at=document.get("expireAt") or document["endedAt"] + timedelta(seconds=KEPT_SECONDS),
+        read_at=document["readAt"],
+        callback_url=document.get("callbackUrl"),
+        traceparent=document.get("traceparent", ""),
+        owed=document.get("owed", False),
+    )

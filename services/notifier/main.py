@@ -1,0 +1,163 @@
+"""The notifier's composition root: the one file that knows everything in it."""
+
+import asyncio
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import SystemRandom
+from uuid import uuid4
+
+import httpx2
+import structlog
+import uvloop
+
+from services.notifier import metrics
+from services.notifier.attempts import MongoAttempts
+from services.notifier.consumer import CompletedConsumer
+from services.notifier.courier import Courier, RetryPolicy, got_no_answer
+from services.notifier.deliveries import MongoDeliveries
+from services.notifier.dispatch import PendingDispatch
+from services.notifier.dispatcher import FairDispatcher, Room
+from services.notifier.handler import CompletedHandler
+from services.notifier.ledger import MongoLedger
+from services.notifier.outcomes import KafkaOutcomes, KafkaTopics
+from services.notifier.poller import Poller
+from services.notifier.recorder import Recorder
+from services.notifier.sender import USER_AGENT, HttpSender
+from services.notifier.settings import NotifierSettings
+from shared import topics
+from shared.broker import Publisher, attach, consuming_broker, open_publisher
+from shared.consume import BatchConsumer, DeadLetters
+from shared.egress import EgressPolicy, open_egress_client
+from shared.errors import DependencyUnavailable
+from shared.events import MutationCompleted
+from shared.ledger import Client, databases, open_client
+from shared.observability import configure_logging
+from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.tenants import open_tenants
+
+log = structlog.get_logger()
+
+IDLE_CONNECTION_SECONDS = 4.0  # below what receivers usually keep: they must not close a connection as it is used
+
+
+class Deliverer:
+    """The sending half: dispatcher, poller and recorder around one courier."""
+
+    def __init__(self, settings: NotifierSettings, client: Client, http: httpx2.AsyncClient) -> None:
+        holder, rng, places = str(uuid4()), SystemRandom(), databases(client)
+        policy = EgressPolicy.from_settings(settings.egress_allow)
+        retries = RetryPolicy(settings.callback_pauses, settings.callback_least_pause_seconds)
+        sender = HttpSender(http, policy, settings.callback_seconds)
+        self._stop_seconds = settings.stop_seconds
+        self._courier = Courier(open_tenants(client, settings), sender, retries, rng)
+        self.ledger = MongoLedger(places)
+        self.deliveries = MongoDeliveries(places, holder, settings.delivery_lease_seconds)
+        self.recorder = Recorder(MongoAttempts(client, places, holder), settings.result_linger_seconds)
+        self.dispatcher = FairDispatcher(self._attempt, _room(settings), time.monotonic)
+        self.poller = Poller(
+            list(places), self.deliveries, self.ledger, self.dispatcher, rng, settings.delivery_poll_seconds
+        )
+
+    async def _attempt(self, pending: PendingDispatch) -> bool:
+        dispatched = await self._courier.attempt(pending)
+        metrics.count(dispatched)
+        self.recorder.add(dispatched)
+        return not got_no_answer(dispatched)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Poll and record while the block runs; then finish what is in flight, write results, give leases back."""
+        async with background(self.recorder.run):
+            async with background(self.poller.run):
+                yield
+            left = await self.dispatcher.drain(self._stop_seconds)
+        try:
+            async with asyncio.timeout(self._stop_seconds):
+                await self.recorder.flush()
+                await self._release(left)
+        except (DependencyUnavailable, TimeoutError) as error:
+            log.warning("stop.incomplete", error=type(error).__name__)  # the leases run out
+
+    async def _release(self, left: Sequence[PendingDispatch]) -> None:
+        of_environment: defaultdict[str, list[str]] = defaultdict(list)
+        for pending in left:
+            of_environment[pending.environment].append(pending.delivery)
+        for environment, ids in of_environment.items():
+            await self.deliveries.release(environment, ids)
+
+
+def _room(settings: NotifierSettings) -> Room:
+    return Room(
+        in_flight=settings.callbacks_in_flight,
+        per_tenant=settings.callbacks_per_tenant,
+        per_lane=settings.callbacks_per_host,
+        in_memory=settings.callbacks_waiting,
+        in_memory_per_lane=settings.callbacks_waiting_per_host,
+        longest_wait=settings.longest_wait_seconds,
+    )
+
+
+@asynccontextmanager
+async def consuming(
+    settings: NotifierSettings, deliverer: Deliverer, publisher: Publisher, lifecycle: Lifecycle
+) -> AsyncIterator[None]:
+    """Consume `mutations.completed` while the block runs."""
+    outcomes = KafkaOutcomes(publisher, KafkaTopics(settings.kafka_bootstrap, settings.topic_replication))
+    handler = CompletedHandler(deliverer.ledger, deliverer.deliveries, outcomes, deliverer.dispatcher, SystemRandom())
+    letters = DeadLetters(publisher)
+    consumer = CompletedConsumer(handler, letters, settings.completed_every_seconds)
+    batches = BatchConsumer(MutationCompleted, consumer.handle, letters, consumer.dead_letter, lifecycle.fail)
+    broker = consuming_broker(settings)
+    attach(
+        broker,
+        settings,
+        topics.COMPLETED,
+        topics.NOTIFIER_GROUP,
+        batches.on_batch,
+        batches,
+        settings.completed_batch,
+    )
+    await broker.start()
+    try:
+        yield
+    finally:
+        await broker.stop()
+
+
+async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> int:
+    """Serve until asked to leave; the exit code."""
+    lifecycle.listen()
+    app = health_app(lifecycle)
+    policy = EgressPolicy.from_settings(settings.egress_allow)
+    connections = httpx2.Limits(max_connections=settings.callbacks_in_flight, keepalive_expiry=IDLE_CONNECTION_SECONDS)
+    async with (
+        health_server(settings.health_host, settings.health_port, app),
+        background(watch_loop_lag),
+        open_client(settings.mongodb_uri) as client,
+        open_publisher(settings) as publisher,
+        open_egress_client(policy, user_agent=USER_AGENT, limits=connections) as http,
+    ):
+        deliverer = Deliverer(settings, client, http)
+        # Intake ends first, then what is in flight, then the connections.
+        async with deliverer.running(), consuming(settings, deliverer, publisher, lifecycle):
+            lifecycle.ready = True
+            await lifecycle.stopping.wait()
+    return lifecycle.exit_code
+
+
+def main() -> None:
+    """Run the service as ENGINE_* says."""
+    settings = NotifierSettings()
+    configure_logging("notifier", settings.log_level)
+    try:
+        sys.exit(uvloop.run(run(settings, Lifecycle())))
+    except DependencyUnavailable as error:
+        log.error("start.failed", dependency=error.dependency)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

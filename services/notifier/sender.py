@@ -1,0 +1,77 @@
+"""Sends callbacks through the egress guard: no redirects, one time-out around all, answers read only in part."""
+
+import asyncio
+import time
+from typing import Final
+
+import httpx2
+from aiohttp import ClientError
+from prometheus_client import Counter
+
+from services.notifier.courier import BROKEN, TIMEOUT, UNREACHABLE
+from services.notifier.dispatch import Answer
+from shared import limits
+from shared.egress import EgressPolicy, EgressRefused, UrlRefused, check_url
+
+USER_AGENT: Final = "MutationEngine-Webhooks/1"
+FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, ClientError, UrlRefused, TimeoutError, OSError)
+REFUSED = Counter("engine_callbacks_refused_total", "Callbacks that the egress guard refused to dial")
+
+
+class HttpSender:
+    """Posts over one guarded client, which keeps connections to receivers open."""
+
+    def __init__(
+        self, client: httpx2.AsyncClient, policy: EgressPolicy, total_seconds: float = limits.CALLBACK_SECONDS
+    ) -> None:
+        self._client, self._policy, self._total_seconds = client, policy, total_seconds
+
+    async def send(self, url: str, headers: dict[str, str], content: bytes) -> Answer:
+        """POST the bytes; ends within the total time-out, however the receiver behaves."""
+        started = time.monotonic()
+        try:
+            status, text, retry_after = await self._exchange(url, headers, content)
+        except FAILURES as error:
+            return Answer(None, _milliseconds(started), error=_error_of(error))
+        return Answer(status, _milliseconds(started), text, retry_after)
+
+    async def _exchange(self, url: str, headers: dict[str, str], content: bytes) -> tuple[int, str, str | None]:
+        kept = bytearray()
+        response: httpx2.Response | None = None
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                target = check_url(url, self._policy).url
+                request = self._client.build_request("POST", target, headers=headers, content=content)
+                response = await self._client.send(request, stream=True)
+                await _read_start(response, kept)
+        except FAILURES:
+            if response is None:
+                raise
+            # The status has come and is the answer; what is missing of its text decides nothing.
+        finally:
+            if response is not None:
+                await response.aclose()
+        text = bytes(kept[: limits.CALLBACK_ANSWER_BYTES]).decode("utf-8", "replace")
+        return response.status_code, text, response.headers.get("retry-after")
+
+
+async def _read_start(response: httpx2.Response, kept: bytearray) -> None:
+    """Read what is kept of an answer; a connection with more to come is closed, not drained."""
+    async for chunk in response.aiter_raw():
+        kept += chunk
+        if len(kept) > limits.CALLBACK_ANSWER_BYTES:
+            return
+
+
+def _milliseconds(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def _error_of(error: Exception) -> str:
+    """One neutral word: whoever reads the attempt can't tell a refused address from a dead one."""
+    if isinstance(error, (EgressRefused, UrlRefused)):
+        REFUSED.inc()
+        return UNREACHABLE
+    if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
+        return TIMEOUT
+    return UNREACHABLE if isinstance(error, (httpx2.ConnectError, httpx2.UnsupportedProtocol)) else BROKEN
