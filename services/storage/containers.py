@@ -1,0 +1,203 @@
+"""Looks inside documents that are containers (ZIP and OLE), without unpacking: names, sizes, and one small listing."""
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import olefile
+
+from services.storage.media_types import DOC, DOCX, EXECUTABLE, OLE, PPT, PPTX, XLS, XLSX, ZIP
+from services.storage.source import Source
+from shared.limits import KIB, MIB
+
+ENTRIES: Final = 10_000
+UNPACKED_BYTES: Final = 64 * MIB
+RATIO: Final = 100
+TAIL_BYTES: Final = 64 * KIB
+DIRECTORY_BYTES: Final = 4 * MIB
+LISTING_BYTES: Final = 1 * MIB
+END_RECORD: Final = struct.Struct("<4sHHHHIIH")  # APPNOTE 4.3.16
+LOCAL_HEADER: Final = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: up to the lengths of name and extra field
+ENCRYPTED_FLAG: Final = 0x1
+CONTENT_TYPES: Final = "[Content_Types].xml"  # ECMA-376 part 2, 7.2.3
+OOXML_MAIN: Final = {
+    b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml": DOCX,
+    b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml": XLSX,
+    b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml": PPTX,
+}
+MACRO_NAMES: Final = re.compile(
+    r"(?:^|/)(?:vbaProject\.bin|vbaData\.xml|macrosheets/.*)$|^(?:Basic|Scripts)/.", re.IGNORECASE
+)
+OLE_MAIN: Final = {"worddocument": DOC, "workbook": XLS, "book": XLS, "powerpoint document": PPT}
+OLE_MACROS: Final = frozenset({"macros", "vba", "_vba_project", "_vba_project_cur"})
+_OVERRIDE: Final = re.compile(rb"<(?:\w+:)?Override\b[^>]*>")
+_ATTRIBUTE: Final = re.compile(rb"\b(PartName|ContentType)\s*=\s*[\"']([^\"']*)[\"']")
+
+
+class Unsafe(Exception):
+    """The document holds macros or is built to harm a reader; the message says how."""
+
+
+class Encrypted(Exception):
+    """Nobody can say what is in it without the password."""
+
+
+async def zip_type(source: Source) -> str:
+    """DOCX, XLSX, PPTX, what an ODF `mimetype` entry says, or application/zip for every other archive.
+
+    Raises Unsafe, Encrypted.
+    """
+    entries = await _entries(source)
+    if entries is None:
+        return ZIP
+    _check_sizes(entries)
+    _check_places(entries, source.size)
+    names = [entry.filename for entry in entries]
+    _check_names(names)
+    if entries[0].filename == "mimetype" and entries[0].compress_type == zipfile.ZIP_STORED:
+        return (await _content(source, entries[0])).decode("ascii", errors="replace").strip()
+    listings = [entry for entry in entries if entry.filename == CONTENT_TYPES]
+    return _ooxml_type(await _content(source, listings[0]), names) if len(listings) == 1 else ZIP
+
+
+async def _entries(source: Source) -> list[zipfile.ZipInfo] | None:
+    """The central directory in the order of places; None when the archive does not end with one, or it is broken."""
+    tail = await source.read(max(0, source.size - TAIL_BYTES), TAIL_BYTES)
+    if len(tail) < END_RECORD.size or not tail[-END_RECORD.size :].startswith(b"PK\5\6"):
+        return None  # an archive with a comment or with something behind it is no office document
+    _, _, _, _, count, length, _, _ = END_RECORD.unpack(tail[-END_RECORD.size :])
+    if count > ENTRIES and count != 0xFFFF:
+        raise Unsafe(f"it has more than {ENTRIES} entries")
+    needed = length + END_RECORD.size
+    if len(tail) < needed <= min(source.size, DIRECTORY_BYTES):
+        tail = await source.read(source.size - needed, needed)
+    try:
+        with zipfile.ZipFile(_Tail(tail, source.size)) as archive:
+            entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error, EOFError):
+        return None
+    return entries or None
+
+
+def _check_sizes(entries: Sequence[zipfile.ZipInfo]) -> None:
+    if len(entries) > ENTRIES:
+        raise Unsafe(f"it has more than {ENTRIES} entries")
+    unpacked, packed = (sum(sizes) for sizes in zip(*((e.file_size, e.compress_size) for e in entries), strict=True))
+    if unpacked > UNPACKED_BYTES:
+        raise Unsafe("it would unpack to more than 64 MiB")
+    if unpacked > MIB and unpacked > RATIO * packed:
+        raise Unsafe(f"it would grow more than {RATIO}-fold when unpacked")
+    if any(entry.flag_bits & ENCRYPTED_FLAG for entry in entries):
+        raise Encrypted
+
+
+def _check_places(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """No entry may overlap the next (CVE-2024-0450), and nothing may stand before the first."""
+    if entries[0].header_offset != 0:
+        raise Unsafe("something stands before its first entry")
+    ends = [entry.header_offset + 30 + len(entry.orig_filename) + entry.compress_size for entry in entries]
+    starts = [entry.header_offset for entry in entries[1:]] + [size - END_RECORD.size]
+    if any(end > start for end, start in zip(ends, starts, strict=True)):
+        raise Unsafe("its entries overlap")
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if any(MACRO_NAMES.search(name) for name in names):
+        raise Unsafe("it holds macros")
+    if any(name.lower().rpartition(".")[2] in EXECUTABLE and "." in name for name in names):
+        raise Unsafe("it holds a program")
+    if any(name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) for name in names):
+        raise Unsafe("its entries point outside of it")
+    if len(set(names)) != len(names):
+        raise Unsafe("two of its entries have the same name")
+
+
+def _ooxml_type(listing: bytes, names: Sequence[str]) -> str:
+    """The type whose main part is both listed and there."""
+    if b"macroenabled" in listing.lower():
+        raise Unsafe("it holds macros")
+    parts = {name.lower() for name in names}
+    found = set()
+    for element in _OVERRIDE.findall(listing):
+        attributes = dict(_ATTRIBUTE.findall(element))
+        part = attributes.get(b"PartName", b"").decode("utf-8", errors="replace").removeprefix("/").lower()
+        if part in parts and (kind := OOXML_MAIN.get(attributes.get(b"ContentType", b""))):
+            found.add(kind)
+    if len(found) > 1:
+        raise Unsafe("it is several kinds of document at once")
+    return found.pop() if found else ZIP
+
+
+async def _content(source: Source, entry: zipfile.ZipInfo) -> bytes:
+    """At most 1 MiB of one entry; nothing when its own header disagrees with the directory."""
+    window = await source.read(entry.header_offset, TAIL_BYTES)
+    if len(window) < LOCAL_HEADER.size:
+        return b""
+    signature, name_length, extra_length = LOCAL_HEADER.unpack_from(window)
+    name = window[LOCAL_HEADER.size : LOCAL_HEADER.size + name_length]
+    if signature != b"PK\3\4" or name != entry.filename.encode():
+        raise Unsafe("its directory contradicts its entries")
+    start, length = LOCAL_HEADER.size + name_length + extra_length, min(entry.compress_size, LISTING_BYTES)
+    packed = window[start : start + length]
+    if len(packed) < length:
+        packed = await source.read(entry.header_offset + start, length)
+    if entry.compress_type == zipfile.ZIP_STORED:
+        return packed
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, LISTING_BYTES)
+    except zlib.error:
+        return b""
+
+
+def ole_type(content: bytes) -> str:
+    """DOC, XLS or PPT by the streams of the root, application/x-ole-storage for every other compound file.
+
+    Takes milliseconds for megabytes: call it in a thread. Raises Unsafe, Encrypted.
+    """
+    try:
+        with olefile.OleFileIO(io.BytesIO(content)) as compound:
+            paths = compound.listdir(streams=True, storages=True)
+    except Exception:  # whatever a hostile file makes its parser raise
+        return OLE
+    if any(name.lower() in OLE_MACROS for path in paths for name in path):
+        raise Unsafe("it holds macros")
+    root = {path[0].lower() for path in paths}
+    if "encryptedpackage" in root:
+        raise Encrypted
+    found = {kind for name, kind in OLE_MAIN.items() if name in root}
+    if len(found) > 1:
+        raise Unsafe("it is several kinds of document at once")
+    return found.pop() if found else OLE
+
+
+class _Tail(io.RawIOBase):
+    """A file of which only the end is at hand; reading anywhere else finds nothing."""
+
+    def __init__(self, tail: bytes, size: int) -> None:
+        self._tail, self._start, self._size, self._position = tail, size - len(tail), size, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("before the beginning")
+        self._position = base + offset
+        return self._position
+
+    def read(self, length: int = -1) -> bytes:
+        start = self._position - self._start
+        piece = b"" if start < 0 else self._tail[start : len(self._tail) if length < 0 else start + length]
+        self._position += len(piece)
+        return piece

@@ -1,0 +1,132 @@
+"""Judges what a file really is: by its bytes, against what its name and its declared type say."""
+
+import asyncio
+import codecs
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import pylibmagic  # noqa: F401  (puts its libmagic where python-magic looks; so it comes first)
+
+import magic  # isort: skip
+
+from services.storage import containers, texts
+from services.storage.media_types import ALIASES, RTF, TEXTS, claims, compatible
+from services.storage.source import Source, in_memory
+from shared.events import FileError
+from shared.limits import ACCEPTED_TYPES, CONTENT_HEAD_BYTES, KIB
+
+__all__ = ["Accepted", "Judge", "Source", "Verdict", "in_memory", "judge"]
+
+MISMATCH: Final = "content_type_mismatch"
+UNSUPPORTED: Final = "unsupported_content_type"
+UNSAFE: Final = "unsafe_content"
+EMPTY: Final = "empty_file"
+UNKNOWN: Final = "application/octet-stream"
+FETCHED_WHOLE_BYTES: Final = 512 * KIB
+PDF_START: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*%PDF-")
+# Types that libmagic tells by a clear signature, so that no second look is needed.
+SIGNED: Final = frozenset({"application/pdf", "image/png", "image/jpeg", "image/gif", "image/webp"})
+# Valid text, but made to be run or rendered.
+NEVER_TEXT: Final = frozenset(
+    {"text/html", "image/svg+xml", "application/xhtml+xml", "application/postscript"}
+    | {"text/x-shellscript", "text/x-msdos-batch", "text/x-php"}
+)
+HEIF_BRANDS: Final = dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "image/heic"
+) | dict.fromkeys((b"mif1", b"msf1"), "image/heif")  # ISO/IEC 23008-12, annex B
+ZIP_SIGNATURE: Final = b"PK\3\4"
+OLE_SIGNATURE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The type that the bytes have; `match` when every claim said just that."""
+
+    content_type: str
+    match: Literal["match", "compatible"]
+
+
+Verdict = Accepted | FileError
+
+
+class Judge(Protocol):
+    """What `judge` is to its callers."""
+
+    async def __call__(self, source: Source, filename: str, declared: str | None) -> Verdict: ...
+
+
+async def judge(
+    source: Source, filename: str, declared: str | None, accepted: frozenset[str] = ACCEPTED_TYPES
+) -> Verdict:
+    """The type of the bytes, or why they are refused: a code of the outcome table and a sentence that echoes nothing.
+
+    Mostly the first 4 KiB are read; of archives the end, of texts and OLE files all. The source may raise what it likes.
+    """
+    if source.size == 0:
+        return FileError(code=EMPTY, message="The file holds no byte.")
+    claimed = claims(filename, declared)
+    try:
+        found = await _found(source, claimed)
+    except (containers.Unsafe, texts.DangerousText) as error:
+        return FileError(code=UNSAFE, message=f"The file is not safe: {error}.")
+    except containers.Encrypted:
+        return FileError(code=UNSUPPORTED, message="The file is encrypted; send it without a password.")
+    return _compare(found, claimed, accepted)
+
+
+def _compare(found: str, claimed: Sequence[str], accepted: frozenset[str]) -> Verdict:
+    if found in accepted and all(compatible(claim, found) for claim in claimed):
+        return Accepted(found, "match" if set(claimed) == {found} else "compatible")
+    if found in accepted or accepted.intersection(claimed):
+        known = f"are {found}" if found in accepted else "are of another type"
+        sentence = f"The bytes {known}, which is not what the name or the declared type says."
+        return FileError(code=MISMATCH, message=sentence)
+    return FileError(code=UNSUPPORTED, message="Files of this type are not accepted.")
+
+
+async def _found(source: Source, claimed: Sequence[str]) -> str:
+    head = await source.read(0, CONTENT_HEAD_BYTES)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
+        return HEIF_BRANDS[head[8:12]]
+    if head.startswith((ZIP_SIGNATURE, OLE_SIGNATURE)):
+        return await _contained(await _at_hand(source), head)
+    if head.startswith(b"{\\rtf"):
+        return RTF
+    kind = _sniffed(head)
+    if kind == "application/pdf" and not PDF_START.match(head):
+        return UNKNOWN  # readers look for its header further in, but then something else stands before it
+    binary = b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if binary or kind in SIGNED or kind in NEVER_TEXT:
+        return kind
+    return await texts.look(await _at_hand(source), claimed) or (UNKNOWN if kind in TEXTS else kind)
+
+
+async def _contained(source: Source, head: bytes) -> str:
+    if head.startswith(ZIP_SIGNATURE):
+        return await containers.zip_type(source)
+    return await asyncio.to_thread(containers.ole_type, await source.read(0, source.size))
+
+
+async def _at_hand(source: Source) -> Source:
+    """What is small is read once, because every range of a staged object is a request."""
+    return source if source.size > FETCHED_WHOLE_BYTES else in_memory(await source.read(0, source.size))
+
+
+def _sniffed(head: bytes) -> str:
+    try:
+        kind = str(_libmagic().from_buffer(head))
+    except magic.MagicException:
+        return UNKNOWN
+    return ALIASES.get(kind, kind)
+
+
+@functools.cache
+def _libmagic() -> magic.Magic:
+    """One cookie a process: loading its database takes milliseconds. Looks into archives and programs are left out."""
+    sniffer = magic.Magic(mime=True)
+    left_out = magic.MAGIC_NO_CHECK_COMPRESS | magic.MAGIC_NO_CHECK_TAR | magic.MAGIC_NO_CHECK_ELF
+    magic.magic_setflags(sniffer.cookie, sniffer.flags | left_out | magic.MAGIC_NO_CHECK_TOKENS)
+    return sniffer

@@ -1,0 +1,92 @@
+"""Whether bytes are text, and which: valid UTF-8 or marked UTF-16 to the end, and nothing that a browser would run."""
+
+import codecs
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic_core import from_json
+
+from services.storage.media_types import JSON, PLAIN, TEXTS, XML
+from services.storage.source import Source
+from shared.limits import KIB, MIB
+
+SCANNED_CHARACTERS: Final = 64 * KIB
+PIECE_BYTES: Final = 1 * MIB
+PARSED_BYTES: Final = 256 * KIB  # larger JSON is judged by how it begins and ends
+# C0 without tab, line feed, vertical tab, form feed, carriage return, DOS end of file and escape.
+CONTROLS: Final = bytes(set(range(0x20)) - {0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1A, 0x1B})
+HTML: Final = re.compile(
+    r"<!doctype\s+html|<(?:[a-z0-9]+:)?(?:html|script|iframe|frameset)[\s/>]|<\?php|"
+    r"[\"']http://www\.w3\.org/1999/xhtml[\"']",
+    re.IGNORECASE,
+)
+SVG: Final = re.compile(
+    r"<!doctype\s+svg|<(?:[a-z0-9]+:)?svg[\s/>]|[\"']http://www\.w3\.org/2000/svg[\"']", re.IGNORECASE
+)
+XML_START: Final = re.compile(r"\s*<(?:\?xml\s|!--|!DOCTYPE\s|[A-Za-z_])")
+ENTITY: Final = re.compile(r"<!ENTITY\s", re.IGNORECASE)
+
+
+class DangerousText(Exception):
+    """The text is built to harm its reader; the message says how."""
+
+
+async def look(source: Source, claims: Sequence[str]) -> str | None:
+    """The text's type: a claimed one if the bytes agree, text/html or image/svg+xml whatever is claimed; None: no text.
+
+    Raises DangerousText.
+    """
+    start = await _beginning(source)
+    if start is None:
+        return None
+    if JSON in claims and await _is_json(source):
+        return JSON  # markup inside its strings is harmless
+    if SVG.search(start):
+        return "image/svg+xml"
+    if HTML.search(start):
+        return "text/html"
+    for claim in sorted(TEXTS.intersection(claims), key=lambda claim: (claim == PLAIN, claims.index(claim))):
+        return _agreed(claim, start)
+    return XML if start.startswith("<?xml ") else PLAIN
+
+
+def _agreed(claim: str, start: str) -> str:
+    """The claim where the text can be that, else plain text; JSON it was not."""
+    if claim == JSON:
+        return PLAIN
+    if claim == XML:
+        if ENTITY.search(start):
+            raise DangerousText("it declares entities, which can be made to grow without end")
+        return XML if XML_START.match(start) else PLAIN
+    return claim
+
+
+async def _beginning(source: Source) -> str | None:
+    """Decode all of it piece by piece; its first 64 Ki characters, or None when it is no text."""
+    start, decoder = "", None
+    for offset in range(0, source.size, PIECE_BYTES):
+        piece = await source.read(offset, PIECE_BYTES)
+        if decoder is None:
+            utf_16 = piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            decoder = codecs.getincrementaldecoder("utf-16" if utf_16 else "utf-8-sig")()
+        try:
+            text = decoder.decode(piece, final=offset + PIECE_BYTES >= source.size)
+            plain = text.encode()
+        except UnicodeError:
+            return None
+        if len(plain.translate(None, CONTROLS)) != len(plain):
+            return None
+        start = start or text[:SCANNED_CHARACTERS]
+    return None if start.startswith(("#!", "%!PS")) else start
+
+
+async def _is_json(source: Source) -> bool:
+    if source.size > PARSED_BYTES:
+        first, last = await source.read(0, KIB), await source.read(source.size - KIB, KIB)
+        return (first.lstrip()[:1], last.rstrip()[-1:]) in {(b"{", b"}"), (b"[", b"]")}
+    try:
+        from_json((await source.read(0, source.size)).removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
