@@ -5,14 +5,16 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
+from services.ingest.json_text import LongText
 from shared.filenames import safe_name
 from shared.urls import UrlRefused, check_url
 
 CUSTOM_FIELDS: Final = 100
+CUSTOM_NAME: Final = 100
 CUSTOM_TEXT: Final = 2000
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 INT64: Final = range(-(2**63), 2**63)
@@ -56,35 +58,33 @@ def _url(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _custom_fields(value: object) -> dict[str, Any]:
-    """A flat map that BSON can hold: bounded names without NUL, `.` or a leading `$`; scalars, integers in 64 bits."""
-    if not isinstance(value, dict):
-        raise refuse("invalid_type", "Send an object of names and scalar values.")
-    if len(value) > CUSTOM_FIELDS:
+def _few(value: object) -> object:
+    """Refuse a wide map before anything in it is looked at."""
+    if isinstance(value, dict) and len(value) > CUSTOM_FIELDS:
         raise refuse("too_many_items", f"Send at most {CUSTOM_FIELDS} custom fields.")
-    for name, scalar in value.items():
-        if not 1 <= len(name) <= 100 or name.startswith("$") or "." in name or CONTROL.search(name):
-            raise refuse(
-                "invalid_value", "Names need 1 to 100 characters, no dot, no control characters, no leading $."
-            )
-        _check_scalar(scalar)
     return value
 
 
-def _check_scalar(value: object) -> None:
-    if isinstance(value, str):
-        if len(value) > CUSTOM_TEXT:
-            raise refuse("too_long", f"Texts of custom fields may have {CUSTOM_TEXT} characters.")
-        if "\x00" in value:
-            raise refuse("invalid_value", "Texts of custom fields must not contain NUL.")
-    elif isinstance(value, int):
-        if value not in INT64:
-            raise refuse("invalid_value", "Send integers within 64 bits, or a text.")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise refuse("invalid_value", "Send finite numbers.")
-    elif value is not None:
-        raise refuse("invalid_type", f"Send texts of at most {CUSTOM_TEXT} characters, numbers, booleans or null.")
+def _custom_name(name: str) -> str:
+    """A name that BSON and MongoDB's operators leave alone."""
+    if not 1 <= len(name) <= CUSTOM_NAME or name.startswith("$") or "." in name or CONTROL.search(name):
+        raise refuse("invalid_value", f"Names need 1 to {CUSTOM_NAME} characters: no dot, no control, no leading $.")
+    return name
+
+
+def _scalar(value: object) -> object:
+    """A text, a number that BSON can hold, a boolean or null."""
+    if isinstance(value, LongText) or (isinstance(value, str) and len(value) > CUSTOM_TEXT):
+        raise refuse("too_long", f"Texts of custom fields may have {CUSTOM_TEXT} characters.")
+    if isinstance(value, str) and "\x00" in value:
+        raise refuse("invalid_value", "Texts of custom fields must not contain NUL.")
+    if isinstance(value, int) and value not in INT64:
+        raise refuse("invalid_value", "Send integers within 64 bits, or a text.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise refuse("invalid_value", "Send finite numbers.")
+    if value is not None and not isinstance(value, (str, int, float)):
+        raise refuse("invalid_type", "Send a text, a number, a boolean or null.")
+    return value
 
 
 def _text(longest: int, *checks: Callable[[str], str]) -> Any:
@@ -103,13 +103,13 @@ Filename = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_fi
 Url = Annotated[str, AfterValidator(_url)]
 AttachmentId = Annotated[str, AfterValidator(_matching(UUID.pattern, "Send ids as the API gave them."))]
 CustomFields = Annotated[
-    dict[str, Any],
-    PlainValidator(_custom_fields),
+    dict[Annotated[str, AfterValidator(_custom_name)], Annotated[Any, PlainValidator(_scalar)]],
+    BeforeValidator(_few),
     WithJsonSchema(
         {
             "type": "object",
             "maxProperties": CUSTOM_FIELDS,
-            "propertyNames": {"minLength": 1, "maxLength": 100, "pattern": r"^[^$.][^.]*$"},
+            "propertyNames": {"minLength": 1, "maxLength": CUSTOM_NAME, "pattern": r"^[^$.][^.]*$"},
             "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": CUSTOM_TEXT},
         }
     ),

@@ -102,22 +102,27 @@ def _translated(entry: Any, payload: dict[str, Any], at: str) -> FieldError:
         return FieldError(field, "too_long", f"Send at most {longest} characters." if longest else "Shorten this text.")
     if kind == "string_too_short":
         return FieldError(field, "too_short", f"Send at least {context['min_length']} character, or null.")
-    if kind == "too_long":
+    if kind == "too_long" and context:
         return FieldError(field, "too_many_items", f"Send at most {context['max_length']} items.")
-    if kind == "too_short":
+    if kind == "too_short" and context:
         return FieldError(field, "too_short", f"Send at least {context['min_length']} item.")
     if kind in EXPECTED:
         return FieldError(field, "invalid_type", f"Send {EXPECTED[kind]}.")
     return FieldError(field, kind, entry["msg"])
 
 
+def token(step: str | int) -> str:
+    """One step of a JSON pointer (RFC 6901)."""
+    return "/" + str(step).replace("~", "~0").replace("/", "~1")
+
+
 def _pointer(location: tuple[str | int, ...], payload: Any) -> str:
-    """JSON pointer (RFC 6901) of pydantic's location; the index of a file that stands without brackets is left out."""
+    """JSON pointer (RFC 6901) of pydantic's location; without the index of a file that has no brackets."""
     pointer, here = "", payload
     for step in location:
-        if isinstance(step, int) and isinstance(here, dict):
+        if step == "[key]" or (isinstance(step, int) and isinstance(here, dict)):
             continue
-        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
+        pointer += token(step)
         try:
             here = here[step]
         except (KeyError, IndexError, TypeError):

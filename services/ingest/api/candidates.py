@@ -12,7 +12,7 @@ from services.ingest.drafts import CANDIDATE
 from services.ingest.fingerprint import CONTROL_MEMBERS
 from services.ingest.problems import FieldError, Problem, invalid
 from services.ingest.schemas import CANDIDATE_FILES, CandidatePayload
-from services.ingest.validation import validated
+from services.ingest.validation import token, validated
 from shared import limits
 from shared.addresses import EgressPolicy
 
@@ -96,7 +96,7 @@ def _candidates(body: Any, policy: EgressPolicy, errors: list[FieldError]) -> li
     prefix = "/candidates" if isinstance(body, dict) else ""
     if isinstance(body, dict):
         strangers = [name for name in body if name not in (*CONTROL_MEMBERS, "candidates")]
-        errors += [FieldError(f"/{name}", "unknown_field", "Remove this member.") for name in strangers[:100]]
+        errors += [FieldError(token(name), "unknown_field", "Remove this member.") for name in strangers[:100]]
     if not listed:
         errors.append(FieldError(prefix, "empty_request", "Send at least one candidate."))
     if len(listed) > limits.RECORDS_PER_REQUEST:
