@@ -32,7 +32,8 @@ def main() -> int:
     ports = Ports(state.root / "ports.json")
     if given.port:
         ports.choose("http", given.port)
-    options = Options(given.allow_loopback, given.broker, _by_service(given.env))
+    services = () if given.servers_only else SERVICES
+    options = Options(given.allow_loopback, given.broker, services, _by_service(given.env))
     return asyncio.run(_run(Supervisor(options, state, ports, _say), given.ready_fd, given.lifeline))
 
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--state-dir", type=Path, default=Path(".run"), help="what outlives a run (default .run)")
     run.add_argument("--allow-loopback", action="store_true", help="let file and callback URLs point to this machine")
     run.add_argument("--broker", choices=("tansu", "kafka"), default="tansu", help="kafka: Apache Kafka, needs Java")
+    run.add_argument("--servers-only", action="store_true", help="initialised, but without our services")
     run.add_argument("--env", action="append", default=[], metavar="SERVICE:NAME=VALUE", help="a variable more")
     run.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)  # told when ready
     run.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when stdin ends
@@ -100,6 +102,9 @@ async def _told_to_stop(lifeline: bool) -> None:
 
 
 def _announce(handle: dict[str, Any]) -> None:
+    if "ingest" not in handle["processes"]:
+        _say(f"ready: servers only (addresses in {Path(handle['logs']).with_name('stack.json')})")
+        return
     address, key = handle["http"], handle["tenants"]["demo"]["apiKey"]
     _say(f"ready: {address} (logs in {handle['logs']})")
     print(

@@ -34,6 +34,7 @@ class EmbeddedStack:
         allow_loopback: bool = True,
         broker: Literal["tansu", "kafka"] = "tansu",
         env: Mapping[str, Mapping[str, str]] | None = None,
+        servers_only: bool = False,
         ready_seconds: float = 180.0,
     ) -> None:
         self.state_dir = Path(state_dir).resolve()
@@ -41,6 +42,7 @@ class EmbeddedStack:
         self._ready_seconds = ready_seconds
         self._arguments = ["run", f"--port={port}", f"--state-dir={self.state_dir}", f"--broker={broker}", "--lifeline"]
         self._arguments += ["--allow-loopback"] if allow_loopback else []
+        self._arguments += ["--servers-only"] if servers_only else []
         self._arguments += [f"--env={s}:{k}={v}" for s, more in (env or {}).items() for k, v in more.items()]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -15,7 +15,13 @@ from deploy.stack.ports import LOOPBACK, Ports
 
 # Each with a gRPC port beside it.
 STORE_PORTS: Final = ("s3", "master", "volume", "filer", "admin")
-STORE_OFF: Final = ("master.telemetry=false", "webdav=false", "admin.ui=false", "s3.iam=false")
+STORE_SETTINGS: Final = (
+    "volume.preStopSeconds=0",
+    "master.telemetry=false",
+    "webdav=false",
+    "admin.ui=false",
+    "s3.iam=false",
+)
 PASSED_ON: Final = ("PATH", "HOME", "LANG", "TMPDIR", "JAVA_HOME")
 
 
@@ -61,7 +67,7 @@ def seaweedfs(ports: Ports, directory: Path, access_key: str, secret_key: str) -
         f"-ip={LOOPBACK}",
         f"-ip.bind={LOOPBACK}",
         f"-metricsIp={LOOPBACK}",
-        *(f"-{setting}" for setting in STORE_OFF),
+        *(f"-{setting}" for setting in STORE_SETTINGS),
         *("-s3.port.iceberg=0", "-s3.port.lance=0"),
         *listening,
         *internal,

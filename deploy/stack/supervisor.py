@@ -5,7 +5,7 @@ The death pact of every child (launch.py) is the net below: whatever happens to 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -33,6 +33,7 @@ class Options:
 
     allow_loopback: bool = False
     broker: Literal["tansu", "kafka"] = "tansu"
+    services: Sequence[str] = SERVICES
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -56,7 +57,7 @@ class Supervisor:
             raise ChildFailed(f"The servers run, but could not be initialised: {error!r}") from error
         self._broker_usable.set()
         extra = self._options.env
-        specs = [service_spec(name, self._env, self._ports, extra.get(name, {})) for name in SERVICES]
+        specs = [service_spec(name, self._env, self._ports, extra.get(name, {})) for name in self._options.services]
         await self._begin_all(specs, tries=1)
         return self._publish()
 
@@ -69,7 +70,9 @@ class Supervisor:
     async def stop(self) -> None:
         """Services first, so that they can still hand in what they hold; then broker, database, store."""
         self._state.drop_handle()
-        await asyncio.gather(*(self._children[name].stop() for name in SERVICES if name in self._children))
+        await asyncio.gather(
+            *(self._children[name].stop() for name in self._options.services if name in self._children)
+        )
         for name in SERVERS:
             if name in self._children:
                 await self._children[name].stop()
@@ -147,7 +150,7 @@ class Supervisor:
     @asynccontextmanager
     async def _services_standing_still(self) -> AsyncIterator[None]:
         self._broker_usable.clear()
-        services = [self._children[name] for name in SERVICES]
+        services = [self._children[name] for name in self._options.services]
         for service in services:
             service.signal(signal.SIGSTOP)
         try:
@@ -170,7 +173,7 @@ class Supervisor:
                 "secretKey": secret_key,
             },
             "tenants": self._credentials,
-            "processes": {name: self._children[name].pid for name in (*SERVICES, *SERVERS)},
+            "processes": {name: self._children[name].pid for name in (*self._options.services, *SERVERS)},
             "logs": str(self._state.logs),
         }
         self._state.write_handle(handle)
