@@ -38,8 +38,12 @@ class FetchedConsumer:
 
 
 def attach_consumer(
-    broker: KafkaBroker, settings: StorageSettings, consumer: FetchedConsumer, letters: DeadLetters, fatal: Callable[[], None]
-) -> None:  # fmt: skip
+    broker: KafkaBroker,
+    settings: StorageSettings,
+    consumer: FetchedConsumer,
+    letters: DeadLetters,
+    fatal: Callable[[], None],
+) -> None:
     """Subscribe the service to `mutations.fetched`."""
     batches = BatchConsumer(MutationFetched, consumer.handle, letters, consumer.on_bug, fatal)
     attach(broker, settings, topics.FETCHED, topics.STORAGE_GROUP, batches.on_batch, batches, settings.batch_records)

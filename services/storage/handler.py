@@ -1,7 +1,7 @@
 """Decides → applies → finishes: the only place where an accepted mutation ends (design §2).
 
-Every step may be repeated by anyone: decide is a compare-and-set, what apply writes is void the second time, finish is a
-compare-and-set again, and an ended mutation is only announced once more.
+Every step may be repeated by anyone: decide is a compare-and-set, what apply writes is void the second time, finish is
+a compare-and-set again, and an ended mutation is only announced once more.
 """
 
 import asyncio
@@ -156,7 +156,7 @@ def _recorded(mutation: Document) -> Decision:
 
 
 def _stored(mutation: Document, winner: Decision | None) -> tuple[str, ...]:
-    """How the keys end that are stored for a mutation: `<attachment>/<sha256>`; after the end its outcome tells them."""
+    """How the stored keys of a mutation end: `<attachment>/<sha256>`; after the end its outcome tells them."""
     files = winner.outcome["attachments"] if winner else (mutation.get("outcome") or {}).get("attachments") or []
     return tuple(f"/{file['id']}/{file['sha256']}" for file in files if file["sha256"])
 

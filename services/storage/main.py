@@ -49,16 +49,14 @@ async def run(settings: StorageSettings) -> int:
 
         keep = partial(leases.hold, "storage.owed", 30.0)
         sweeper = Sweeper(ledger, blobs, publisher, handler.end, partial(offsets.passed, topics.COMPLETED, keep))
-        staging_age, orphan_age = (
-            timedelta(seconds=settings.staging_age_seconds),
-            timedelta(seconds=settings.reconcile_age_seconds),
-        )
+        sweep_staging = partial(sweeper.sweep_staging, age=timedelta(seconds=settings.staging_age_seconds))
+        reconcile = partial(sweeper.reconcile, age=timedelta(seconds=settings.reconcile_age_seconds))
         jobs = (
             partial(repeat, "deadlines", settings.sweep_seconds, leases.hold, sweeper.end_overdue),
             partial(repeat, "owed", settings.sweep_seconds, leases.hold, sweeper.announce_owed),
-            partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, partial(sweeper.sweep_staging, age=staging_age)),
-            partial(repeat, "records", settings.reconcile_seconds, leases.hold, partial(sweeper.reconcile, age=orphan_age)),
-        )  # fmt: skip
+            partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging),
+            partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile),
+        )
         await stack.enter_async_context(background(watch_loop_lag, *jobs))
         await broker.start()
         stack.push_async_callback(broker.stop)

@@ -1,0 +1,63 @@
+"""Documents and events as the services would make them, with defaults that a test overrides where it matters."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import uuid_utils
+
+from shared.events import MutationFetched, Place
+
+TEXT = b"a plain text, long enough to be told from nothing\n"
+
+
+def new_id() -> str:
+    """A UUIDv7, as ingest gives them."""
+    return str(uuid_utils.uuid7())
+
+
+def mutation(kind: str = "create", record: str | None = None, sequence: int = 1, **given: Any) -> dict[str, Any]:
+    """A ledger document of an accepted mutation of the tenant `demo`; `record` is a record id."""
+    record_id = record or new_id()
+    now = datetime.now(UTC)
+    return {
+        "_id": new_id(),
+        "tenant": "demo",
+        "key": new_id(),
+        "fingerprint": "0" * 64,
+        "kind": kind,
+        "record": {"type": "candidate", "id": record_id},
+        "places": [{"record": f"demo/candidate/{record_id}", "sequence": sequence}],
+        "fields": {"firstName": "Test"} if kind == "create" else {},
+        "files": {},
+        "status": "accepted",
+        "owed": False,
+        "tries": 0,
+        "traceparent": f"00-{'1' * 32}-{'2' * 16}-01",
+        "createdAt": now,
+        "deadline": now + timedelta(days=1),
+    } | given
+
+
+def inline(content: bytes = TEXT, filename: str = "note.txt") -> dict[str, Any]:
+    """A file that came as base64."""
+    text = base64.b64encode(content)
+    return {"field": "otherAttachments", "filename": filename, "declaredType": None, "data": text}
+
+
+def by_url(filename: str = "note.txt") -> dict[str, Any]:
+    """A file that the fetcher has to download."""
+    return {"field": "otherAttachments", "filename": filename, "declaredType": None, "url": "https://files.test/note"}
+
+
+def fetched(document: dict[str, Any], **files: Any) -> MutationFetched:
+    """The event that brings a mutation to storage; `files` by attachment id."""
+    return MutationFetched(
+        mutation_id=document["_id"],
+        tenant=document["tenant"],
+        environment="live",
+        kind=document["kind"],
+        places=tuple(Place(**place) for place in document["places"]),
+        files=files,
+        deadline=document["deadline"],
+    )
