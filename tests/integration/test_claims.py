@@ -1,0 +1,102 @@
+"""Claiming keys and sequences by one insert, against a real database and from several processes' point of view."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from services.ingest.ledger import MongoLedger
+from shared.ledger import databases, open_client
+from tests.factories import mutation, new_id
+
+
+@pytest_asyncio.fixture
+async def gateways(servers: dict[str, Any]) -> AsyncIterator[list[MongoLedger]]:
+    clients = [open_client(servers["mongodb"]) for _ in range(3)]
+    yield [MongoLedger(client) for client in clients]
+    for client in clients:
+        await client.close()
+
+
+@pytest_asyncio.fixture
+async def live(servers: dict[str, Any]) -> AsyncIterator[Any]:
+    client = open_client(servers["mongodb"])
+    yield databases(client)["live"]
+    await client.close()
+
+
+def unplaced(kind: str, record: str, **given: Any) -> tuple[Any, list[str]]:
+    document = mutation(kind, record, **given)
+    del document["places"]
+    return document, [f"demo/candidate/{record}"]
+
+
+async def test_one_key_claimed_by_many_at_once_has_one_holder(gateways: list[MongoLedger], live: Any) -> None:
+    key = new_id()
+    claims = [unplaced("create", new_id(), key=key) for _ in range(30)]
+
+    held = await asyncio.gather(*(gateways[n % 3].claim("live", *claim) for n, claim in enumerate(claims)))
+
+    assert len({document["_id"] for document in held}) == 1
+    assert await live.mutations.count_documents({"key": key}) == 1
+
+
+async def test_sequences_of_one_record_have_no_gap_and_no_double(gateways: list[MongoLedger], live: Any) -> None:
+    record = new_id()
+    claims = [unplaced("create", record)] + [unplaced("append", record) for _ in range(29)]
+    await gateways[0].claim("live", *claims[0])
+
+    await asyncio.gather(*(gateways[n % 3].claim("live", *claim) for n, claim in enumerate(claims[1:])))
+
+    found = await live.mutations.find({"places.record": f"demo/candidate/{record}"}).to_list()
+    assert sorted(document["places"][0]["sequence"] for document in found) == list(range(1, 31))
+
+
+async def test_the_next_sequence_is_above_the_records_own_when_the_ledger_has_forgotten(
+    gateways: list[MongoLedger], live: Any
+) -> None:
+    record = new_id()
+    await live.records.insert_one({"_id": record, "tenant": "demo", "type": "candidate", "sequence": 41, "version": 40})
+
+    document = await gateways[0].claim("live", *unplaced("append", record))
+
+    assert document["places"] == [{"record": f"demo/candidate/{record}", "sequence": 42}]
+
+
+async def test_an_array_is_accepted_whole_or_not_at_all(gateways: list[MongoLedger], live: Any) -> None:
+    key = new_id()
+    first, second = _array(key), _array(key)
+
+    heads = await asyncio.gather(gateways[0].claim_array("live", *first), gateways[1].claim_array("live", *second))
+
+    assert heads[0]["_id"] == heads[1]["_id"]
+    members = await live.mutations.count_documents({"key": {"$regex": f"^{key}#"}})
+    assert members == 3
+
+
+async def test_a_record_is_known_from_its_open_create_on_and_to_its_tenant_only(gateways: list[MongoLedger]) -> None:
+    record = new_id()
+    await gateways[0].claim("live", *unplaced("create", record))
+
+    assert await gateways[1].record_known("live", "demo", "candidate", record)
+    assert not await gateways[1].record_known("live", "other", "candidate", record)
+    assert not await gateways[1].record_known("sandbox", "demo", "candidate", record)
+
+
+async def test_the_same_sequence_is_free_in_another_place_pair(live: Any) -> None:
+    """After `[(a,1),(b,5)]`, `(a,5)` is free and `(b,5)` is not: the unique index is over the whole element."""
+    a, b = new_id(), new_id()
+    both = [{"record": a, "sequence": 1}, {"record": b, "sequence": 5}]
+    await live.mutations.insert_one(mutation(places=both))
+    await live.mutations.insert_one(mutation(places=[{"record": a, "sequence": 5}]))
+
+    with pytest.raises(Exception, match="E11000"):
+        await live.mutations.insert_one(mutation(places=[{"record": b, "sequence": 5}]))
+
+
+def _array(key: str) -> tuple[Any, list[Any]]:
+    members = [unplaced("create", new_id(), key=f"{key}#{n}")[0] for n in (1, 2, 3)]
+    head = {"_id": new_id(), "tenant": "demo", "key": key, "status": "batch", "members": [m["_id"] for m in members]}
+    return head, members

@@ -1,0 +1,120 @@
+"""The relay against a real database and broker: windows, fair turns, and what is lost is published again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest_asyncio
+
+from services.ingest.lost import LostEvents
+from services.ingest.outbox import MongoOutbox
+from services.ingest.relay import Relay
+from shared.broker import Outgoing
+from shared.errors import DependencyUnavailable
+from shared.ledger import Client, databases, open_client
+from shared.process import background
+from tests.factories import by_url, inline, mutation, new_id
+from tests.retry import eventually
+
+
+@dataclass
+class Broker:
+    """Takes events, or is away."""
+
+    away: bool = False
+    events: list[Any] = field(default_factory=list)
+
+    async def publish_many(self, outgoing: Iterable[Outgoing]) -> list[BaseException | None]:
+        items = [event for _, event, _ in outgoing]
+        if self.away:
+            return [DependencyUnavailable("kafka") for _ in items]
+        self.events += items
+        return [None] * len(items)
+
+    def of(self, tenant: str) -> list[str]:
+        return [event.mutation_id for event in self.events if event.tenant == tenant]
+
+
+@pytest_asyncio.fixture
+async def client(servers: dict[str, Any]) -> AsyncIterator[Client]:
+    client = open_client(servers["mongodb"])
+    yield client
+    await client.close()
+
+
+def waiting(tenant: str, count: int) -> list[dict[str, Any]]:
+    return [mutation(tenant=tenant, files={new_id(): inline()}) for _ in range(count)]
+
+
+async def test_what_was_offered_while_kafka_was_away_is_published_on_its_return(client: Client) -> None:
+    broker, tenant, live = Broker(away=True), new_id(), databases(client)["live"]
+    relay = Relay(MongoOutbox(client), broker)
+    documents = waiting(tenant, 3)
+    await live.mutations.insert_many(documents)
+    async with background(relay.run, relay.scan):
+        for document in documents:
+            relay.offer("live", document)
+        await asyncio.sleep(0)
+        broker.away = False
+        await eventually(lambda: _equal(sorted(set(broker.of(tenant))), sorted(d["_id"] for d in documents)))
+        await eventually(lambda: _marked(live, tenant, 3))
+
+
+async def test_a_flood_of_one_tenant_leaves_room_for_the_single_file_of_another(client: Client) -> None:
+    broker, flood, single, live = Broker(), new_id(), new_id(), databases(client)["live"]
+    relay = Relay(MongoOutbox(client), broker)
+    documents = waiting(flood, 120)
+    await live.mutations.insert_many(documents)
+    async with background(relay.run, relay.scan):
+        for document in documents:
+            relay.offer("live", document)
+        [lonely] = waiting(single, 1)
+        await live.mutations.insert_one(lonely)
+        relay.offer("live", lonely)
+        await eventually(lambda: _equal(broker.of(single), [lonely["_id"]]))
+        await eventually(lambda: _marked(live, flood, 50))
+        assert len(set(broker.of(flood))) == 50  # the window: nothing of it is ever finished here
+
+        await live.mutations.update_many(
+            {"tenant": flood, "published.at": {"$ne": None}}, {"$set": {"status": "completed"}}
+        )
+        await eventually(lambda: _marked(live, flood, 100))
+        assert set(broker.of(flood)) == {d["_id"] for d in documents[:100]}  # the oldest first
+
+
+async def test_a_mutation_that_stands_still_is_published_again_only_after_the_pipeline_has_passed(client: Client) -> None:
+    live, outbox, again = databases(client)["live"], MongoOutbox(client), []
+    record = new_id()
+    published = {"at": datetime.now(UTC) - timedelta(seconds=20), "count": 1}
+    first = mutation(record=record, published=published, files={new_id(): by_url()})
+    parked = mutation("append", record, 2, published=published, parked={"files": {}, "failure": None})
+    behind = {"passed": False}
+
+    async def passed() -> bool:
+        return behind["passed"]
+
+    async def publish(_: str, documents: list[dict[str, Any]]) -> None:
+        again.extend(document["_id"] for document in documents if document["_id"] in (first["_id"], parked["_id"]))
+
+    await live.mutations.insert_many([first, parked])
+    lost = LostEvents(outbox, passed, publish)
+    await lost.round(["live"])
+    assert again == []
+
+    behind["passed"] = True
+    await lost.round(["live"])
+    assert again == [first["_id"]]  # the parked one waits for it and does not stand still
+
+    await live.mutations.update_one({"_id": first["_id"]}, {"$set": {"status": "completed"}})
+    await lost.round(["live"])
+    assert again == [first["_id"], parked["_id"]]
+
+
+async def _equal(seen: Any, wanted: Any) -> None:
+    assert seen == wanted
+
+
+async def _marked(live: Any, tenant: str, count: int) -> None:
+    assert await live.mutations.count_documents({"tenant": tenant, "published.at": {"$ne": None}}) == count
