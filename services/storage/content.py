@@ -13,7 +13,7 @@ import pylibmagic  # noqa: F401  (puts its libmagic where python-magic looks; so
 import magic  # isort: skip
 
 from services.storage import containers, texts
-from services.storage.media_types import ALIASES, RTF, TEXTS, claims, compatible
+from services.storage.media_types import ALIASES, RTF, claims, compatible
 from services.storage.source import Source, in_memory
 from shared.events import FileError
 from shared.limits import ACCEPTED_TYPES, CONTENT_HEAD_BYTES, KIB
@@ -34,9 +34,9 @@ NEVER_TEXT: Final = frozenset(
     {"text/html", "image/svg+xml", "application/xhtml+xml", "application/postscript"}
     | {"text/x-shellscript", "text/x-msdos-batch", "text/x-php"}
 )
-HEIF_BRANDS: Final = dict.fromkeys(
-    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "image/heic"
-) | dict.fromkeys((b"mif1", b"msf1"), "image/heif")  # ISO/IEC 23008-12, annex B
+# ISO/IEC 23008-12, annex B
+HEIC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+HEIF_BRANDS: Final = dict.fromkeys(HEIC_BRANDS, "image/heic") | dict.fromkeys((b"mif1", b"msf1"), "image/heif")
 ZIP_SIGNATURE: Final = b"PK\3\4"
 OLE_SIGNATURE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -63,7 +63,7 @@ async def judge(
 ) -> Verdict:
     """The type of the bytes, or why they are refused: a code of the outcome table and a sentence that echoes nothing.
 
-    Mostly the first 4 KiB are read; of archives the end, of texts and OLE files all. The source may raise what it likes.
+    Mostly the first 4 KiB are read; of archives the end, of texts and OLE files all. What the source raises passes.
     """
     if source.size == 0:
         return FileError(code=EMPTY, message="The file holds no byte.")
@@ -101,7 +101,7 @@ async def _found(source: Source, claimed: Sequence[str]) -> str:
     binary = b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if binary or kind in SIGNED or kind in NEVER_TEXT:
         return kind
-    return await texts.look(await _at_hand(source), claimed) or (UNKNOWN if kind in TEXTS else kind)
+    return await texts.look(await _at_hand(source), claimed) or kind
 
 
 async def _contained(source: Source, head: bytes) -> str:
@@ -116,11 +116,13 @@ async def _at_hand(source: Source) -> Source:
 
 
 def _sniffed(head: bytes) -> str:
+    """What libmagic says; of the accepted types only those that it can tell alone."""
     try:
         kind = str(_libmagic().from_buffer(head))
     except magic.MagicException:
         return UNKNOWN
-    return ALIASES.get(kind, kind)
+    kind = ALIASES.get(kind, kind)
+    return UNKNOWN if kind in ACCEPTED_TYPES - SIGNED else kind
 
 
 @functools.cache

@@ -16,16 +16,11 @@ PIECE_BYTES: Final = 1 * MIB
 PARSED_BYTES: Final = 256 * KIB  # larger JSON is judged by how it begins and ends
 # C0 without tab, line feed, vertical tab, form feed, carriage return, DOS end of file and escape.
 CONTROLS: Final = bytes(set(range(0x20)) - {0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1A, 0x1B})
-HTML: Final = re.compile(
-    r"<!doctype\s+html|<(?:[a-z0-9]+:)?(?:html|script|iframe|frameset)[\s/>]|<\?php|"
-    r"[\"']http://www\.w3\.org/1999/xhtml[\"']",
-    re.IGNORECASE,
-)
-SVG: Final = re.compile(
-    r"<!doctype\s+svg|<(?:[a-z0-9]+:)?svg[\s/>]|[\"']http://www\.w3\.org/2000/svg[\"']", re.IGNORECASE
-)
+# Searched in lower case: a pattern that begins with one literal is found fifty times as fast as one that ignores case.
+MARKUP: Final = re.compile(r"<(?:!doctype\s+(html|svg)|\?(php)|(?:[a-z0-9]+:)?(html|script|iframe|frameset|svg)[\s/>])")
+NAMESPACES: Final = {"http://www.w3.org/2000/svg": "image/svg+xml", "http://www.w3.org/1999/xhtml": "text/html"}
 XML_START: Final = re.compile(r"\s*<(?:\?xml\s|!--|!DOCTYPE\s|[A-Za-z_])")
-ENTITY: Final = re.compile(r"<!ENTITY\s", re.IGNORECASE)
+ENTITY: Final = re.compile(r"<!ENTITY\s")
 
 
 class DangerousText(Exception):
@@ -42,13 +37,18 @@ async def look(source: Source, claims: Sequence[str]) -> str | None:
         return None
     if JSON in claims and await _is_json(source):
         return JSON  # markup inside its strings is harmless
-    if SVG.search(start):
-        return "image/svg+xml"
-    if HTML.search(start):
-        return "text/html"
+    if active := _active_markup(start.lower()):
+        return active
     for claim in sorted(TEXTS.intersection(claims), key=lambda claim: (claim == PLAIN, claims.index(claim))):
         return _agreed(claim, start)
     return XML if start.startswith("<?xml ") else PLAIN
+
+
+def _active_markup(start: str) -> str | None:
+    """The type of what a browser would run: by element, or by namespace under whatever prefix."""
+    if found := MARKUP.search(start):
+        return "image/svg+xml" if "svg" in found.groups() else "text/html"
+    return next((kind for name, kind in NAMESPACES.items() if f'"{name}"' in start or f"'{name}'" in start), None)
 
 
 def _agreed(claim: str, start: str) -> str:

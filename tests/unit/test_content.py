@@ -1,0 +1,141 @@
+"""What a file really is: a labelled corpus of honest, odd and hostile files."""
+
+import asyncio
+import json
+import os
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.storage.content import Accepted, Source, Verdict, in_memory, judge
+from shared.errors import OUTCOME_CODES, BlobMissing
+from shared.events import FileError
+from shared.limits import ACCEPTED_TYPES, KIB, MIB
+from tests import corpus
+from tests.unit.content_samples import DOCX, MISMATCH, SAMPLES, UNSAFE, UNSUPPORTED, Sample
+
+
+def label(verdict: Verdict) -> str:
+    return f"{verdict.content_type} {verdict.match}" if isinstance(verdict, Accepted) else verdict.code
+
+
+def staged(content: bytes) -> tuple[Source, list[int]]:
+    """A source like a staged object; the lengths that were read are noted."""
+    lengths: list[int] = []
+
+    async def read(start: int, length: int) -> bytes:
+        await asyncio.sleep(0)
+        piece = content[start : start + length]
+        lengths.append(len(piece))
+        return piece
+
+    return Source(read, len(content)), lengths
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.label}-{sample.name}")
+async def test_every_sample_is_judged_as_labelled(sample: Sample) -> None:
+    assert label(await judge(in_memory(sample.content), sample.name, sample.declared)) == sample.label
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.label}-{sample.name}")
+async def test_a_staged_object_is_judged_like_the_same_bytes_in_memory(sample: Sample) -> None:
+    source, _ = staged(sample.content)
+    assert label(await judge(source, sample.name, sample.declared)) == sample.label
+
+
+def test_the_corpus_holds_every_accepted_type_and_every_refusal() -> None:
+    labels = {sample.label.partition(" ")[0] for sample in SAMPLES}
+    assert labels == ACCEPTED_TYPES | {MISMATCH, UNSUPPORTED, UNSAFE, "empty_file"}
+    assert labels - ACCEPTED_TYPES <= OUTCOME_CODES.keys()
+
+
+async def test_of_a_large_file_only_what_is_needed_is_read() -> None:
+    picture, noise = corpus.image("PNG"), random.Random(1).randbytes(8 * MIB)
+    source, lengths = staged(picture + noise)
+    assert label(await judge(source, "a.png", None)) == "image/png match"
+    assert sum(lengths) <= 4 * KIB
+    source, lengths = staged(corpus.ooxml("docx", {"word/media/image1.png": picture + noise}))
+    assert label(await judge(source, "cv.docx", None)) == f"{DOCX} match"
+    assert sum(lengths) <= 200 * KIB
+
+
+async def test_a_long_directory_is_read_whole() -> None:
+    many = {f"word/media/a-rather-long-name-of-a-picture-{n}.png": os.urandom(300) for n in range(2500)}
+    source, _ = staged(corpus.ooxml("docx", many))
+    assert source.size > MIB
+    assert label(await judge(source, "cv.docx", None)) == f"{DOCX} match"
+
+
+@pytest.mark.parametrize("wide", [False, True])
+async def test_a_character_may_lie_across_two_pieces(wide: bool) -> None:
+    text = "x" + "履😀" * (600 * KIB)
+    source, _ = staged(text.encode("utf-16" if wide else "utf-8"))
+    assert label(await judge(source, "a.txt", None)) == "text/plain match"
+
+
+async def test_a_large_json_must_begin_and_end_like_one() -> None:
+    whole = json.dumps({"names": ["x" * 1000] * 700}).encode()
+    assert label(await judge(in_memory(whole), "a.json", None)) == "application/json match"
+    assert label(await judge(in_memory(whole[:-1]), "a.json", None)) == MISMATCH
+
+
+async def test_other_types_may_be_accepted_elsewhere() -> None:
+    pictures = frozenset({"image/bmp", "image/tiff", "image/vnd.microsoft.icon", "image/svg+xml"})
+    for name, kind in (("a.bmp", "BMP"), ("a.tiff", "TIFF"), ("a.ico", "ICO")):
+        assert label(await judge(in_memory(corpus.image(kind)), name, None, pictures)).endswith(" match")
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+    assert label(await judge(in_memory(svg), "a.svg", None, pictures)) == "image/svg+xml match"
+    assert label(await judge(in_memory(corpus.pdf()), "cv.pdf", None, pictures)) == UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (corpus.bomb(2), "100-fold"),
+        (corpus.bomb(70), "64 MiB"),
+        (corpus.ooxml("docx", {f"word/{n}.xml": "" for n in range(10_000)}), "10000 entries"),
+        (corpus.overlapping(), "overlap"),
+        (corpus.contradictory(), "contradicts"),
+        (corpus.ooxml("docx", {"word/vbaProject.bin": b"x"}), "macros"),
+        (corpus.ooxml("docx", {"word/a.js": b"x"}), "program"),
+        (corpus.ole("WordDocument", "Macros"), "macros"),
+        (corpus.ole("WordDocument", "Workbook"), "several kinds"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_the_refusal_of_unsafe_content_says_why(content: bytes, reason: str) -> None:
+    verdict = await judge(in_memory(content), "cv", None)
+    assert isinstance(verdict, FileError)
+    assert (verdict.code, reason in verdict.message) == (UNSAFE, True), verdict.message
+
+
+async def test_a_source_that_is_gone_is_no_verdict() -> None:
+    async def read(start: int, length: int) -> bytes:
+        raise BlobMissing("gone")
+
+    with pytest.raises(BlobMissing):
+        await judge(Source(read, 10), "cv.pdf", None)
+
+
+async def test_a_refusal_echoes_nothing_that_was_sent() -> None:
+    verdict = await judge(in_memory(b"words"), "cv-of-somebody.pdf", "text/x-secret")
+    assert isinstance(verdict, FileError)
+    assert "somebody" not in verdict.message
+    assert "secret" not in verdict.message
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([s for s in SAMPLES if 0 < len(s.content) < 20 * KIB]),
+    st.integers(0, 2**32),
+    st.integers(1, 12),
+)
+def test_a_damaged_file_is_judged_too(sample: Sample, seed: int, changes: int) -> None:
+    dice, content = random.Random(seed), bytearray(sample.content)
+    for _ in range(changes):
+        content[dice.randrange(len(content))] = dice.randrange(256)
+    del content[dice.randrange(1, len(content) + 1) :]
+    verdict = asyncio.run(judge(in_memory(bytes(content)), sample.name, sample.declared))
+    assert isinstance(verdict, Accepted) or verdict.code in OUTCOME_CODES
