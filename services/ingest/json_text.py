@@ -26,9 +26,9 @@ class LongText:
     def __init__(self, content: bytearray, sha256: str, overlong: bool = False) -> None:
         self._bytes, self.sha256, self.overlong = content, sha256, overlong
 
-    def take(self) -> bytes:
+    def take(self) -> bytearray:
         """The bytes, handed over: memory is needed once only. Empty the second time, or when overlong."""
-        taken, self._bytes = bytes(self._bytes), bytearray()
+        taken, self._bytes = self._bytes, bytearray()
         return taken
 
 
@@ -42,7 +42,7 @@ class JsonText:
         self._string: int | None = None  # where in the skeleton the present string began
         self._aside: bytearray | None = None  # the present string, once it is long
         self._hash = hashlib.sha256()
-        self._escaped = self._overlong = False
+        self._overlong = False
         self._odd = 0  # whether the last piece ended with an odd number of backslashes inside a string
         self._head = bytearray()
         self._scanning = False
@@ -94,7 +94,7 @@ class JsonText:
     def _inside(self, piece: bytes, position: int) -> int:
         end = self._end_of_string(piece, position)
         stop = len(piece) if end < 0 else end
-        self._keep(piece[position:stop])
+        self._keep(memoryview(piece)[position:stop])
         if end < 0:
             return stop
         if self._aside is not None:
@@ -116,20 +116,24 @@ class JsonText:
                 return found
             start = found + 1
 
-    def _keep(self, part: bytes) -> None:
+    def _keep(self, part: memoryview) -> None:
         assert self._string is not None  # noqa: S101  for the type checker
         if self._aside is None:
             if len(self._skeleton) - self._string + len(part) <= LONG_STRING:
                 self._skeleton += part
                 return
-            part = bytes(self._skeleton[self._string :]) + part
+            self._aside, self._hash, self._overlong = bytearray(), hashlib.sha256(), False
+            begun = self._skeleton[self._string :]
             del self._skeleton[self._string :]
-            self._aside, self._hash, self._escaped, self._overlong = bytearray(), hashlib.sha256(), False, False
+            self._append(begun)
+        self._append(part)
+
+    def _append(self, part: bytearray | memoryview) -> None:
+        assert self._aside is not None  # noqa: S101  for the type checker
         if len(self._aside) + len(part) > STRING_BYTES:
             self._overlong = True
             self._aside.clear()
         if not self._overlong:
-            self._escaped = self._escaped or _BACKSLASH in part
             self._aside += part
             self._hash.update(part)
 
@@ -137,7 +141,7 @@ class JsonText:
         assert self._aside is not None  # noqa: S101  for the type checker
         content, self._aside = self._aside, None
         long: LongText | str = LongText(content, self._hash.hexdigest(), self._overlong)
-        if self._escaped and not self._overlong:
+        if _BACKSLASH in content:
             long = _unescaped(content)
         self._skeleton += f"{self._nonce}{len(self._long)}".encode()
         self._long.append(long)
