@@ -34,7 +34,7 @@ MACRO_NAMES: Final = re.compile(
 )
 OLE_MAIN: Final = {"worddocument": DOC, "workbook": XLS, "book": XLS, "powerpoint document": PPT}
 OLE_MACROS: Final = frozenset({"macros", "vba", "_vba_project", "_vba_project_cur"})
-_OVERRIDE: Final = re.compile(rb"<(?:\w+:)?Override\b[^>]*>")
+_OVERRIDE: Final = re.compile(rb"<(?:\w+:)?Override\b[^<>]*>")
 _ATTRIBUTE: Final = re.compile(rb"\b(PartName|ContentType)\s*=\s*[\"']([^\"']*)[\"']")
 
 

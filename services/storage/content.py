@@ -26,14 +26,11 @@ UNSAFE: Final = "unsafe_content"
 EMPTY: Final = "empty_file"
 UNKNOWN: Final = "application/octet-stream"
 FETCHED_WHOLE_BYTES: Final = 512 * KIB
-PDF_START: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*%PDF-")
-# Types that libmagic tells by a clear signature, so that no second look is needed.
-SIGNED: Final = frozenset({"application/pdf", "image/png", "image/jpeg", "image/gif", "image/webp"})
-# Valid text, but made to be run or rendered.
-NEVER_TEXT: Final = frozenset(
-    {"text/html", "image/svg+xml", "application/xhtml+xml", "application/postscript"}
-    | {"text/x-shellscript", "text/x-msdos-batch", "text/x-php"}
-)
+# Readers look for this further in, too, but then something else stands before it.
+PDF_START: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}%PDF-\d\.\d")
+# Types that libmagic tells by a signature alone; of the other accepted ones its word is not enough.
+SIGNED: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+SIGNATURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 # ISO/IEC 23008-12, annex B
 HEIC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 HEIF_BRANDS: Final = dict.fromkeys(HEIC_BRANDS, "image/heic") | dict.fromkeys((b"mif1", b"msf1"), "image/heif")
@@ -89,19 +86,20 @@ def _compare(found: str, claimed: Sequence[str], accepted: frozenset[str]) -> Ve
 
 async def _found(source: Source, claimed: Sequence[str]) -> str:
     head = await source.read(0, CONTENT_HEAD_BYTES)
-    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
-        return HEIF_BRANDS[head[8:12]]
+    if PDF_START.match(head):
+        return "application/pdf"
+    if head.startswith(SIGNATURES):
+        return _sniffed(head)
+    if head[4:8] == b"ftyp" and (brand := HEIF_BRANDS.get(head[8:12])):
+        return brand
     if head.startswith((ZIP_SIGNATURE, OLE_SIGNATURE)):
         return await _contained(await _at_hand(source), head)
     if head.startswith(b"{\\rtf"):
         return RTF
-    kind = _sniffed(head)
-    if kind == "application/pdf" and not PDF_START.match(head):
-        return UNKNOWN  # readers look for its header further in, but then something else stands before it
-    binary = b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if binary or kind in SIGNED or kind in NEVER_TEXT:
-        return kind
-    return await texts.look(await _at_hand(source), claimed) or kind
+    may_be_text = b"\0" not in head or head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = await texts.look(await _at_hand(source), claimed) if may_be_text else None
+    # Without a signature libmagic tries all it knows, which takes milliseconds on what looks like text.
+    return text if text is not None else await asyncio.to_thread(_sniffed, head)
 
 
 async def _contained(source: Source, head: bytes) -> str:
@@ -116,7 +114,7 @@ async def _at_hand(source: Source) -> Source:
 
 
 def _sniffed(head: bytes) -> str:
-    """What libmagic says; of the accepted types only those that it can tell alone."""
+    """What libmagic says, but for accepted types that it can't tell alone."""
     try:
         kind = str(_libmagic().from_buffer(head))
     except magic.MagicException:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from services.storage.media_types import JSON, PLAIN, TEXTS, XML
+from services.storage.media_types import JSON, MARKDOWN, PLAIN, TEXTS, XML
 from services.storage.source import Source
 from shared.limits import KIB, MIB
 
@@ -18,7 +18,13 @@ PARSED_BYTES: Final = 256 * KIB  # larger JSON is judged by how it begins and en
 CONTROLS: Final = bytes(set(range(0x20)) - {0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1A, 0x1B})
 # Searched in lower case: a pattern that begins with one literal is found fifty times as fast as one that ignores case.
 MARKUP: Final = re.compile(r"<(?:!doctype\s+(html|svg)|\?(php)|(?:[a-z0-9]+:)?(html|script|iframe|frameset|svg)[\s/>])")
+# A fragment of a page; in Markdown and XML such elements may well come first.
+FRAGMENT: Final = re.compile(
+    r"\s*(?:<!--.*?-->\s*)?<(?:head|body|title|meta|link|base|style|h[1-6]|div|p|a|img|table|form|center|font|br)[\s/>]",
+    re.DOTALL,
+)
 NAMESPACES: Final = {"http://www.w3.org/2000/svg": "image/svg+xml", "http://www.w3.org/1999/xhtml": "text/html"}
+PROGRAMS: Final = ("#!", "%!ps", "@echo")  # scripts of shells and printers
 XML_START: Final = re.compile(r"\s*<(?:\?xml\s|!--|!DOCTYPE\s|[A-Za-z_])")
 ENTITY: Final = re.compile(r"<!ENTITY\s")
 
@@ -39,6 +45,8 @@ async def look(source: Source, claims: Sequence[str]) -> str | None:
         return JSON  # markup inside its strings is harmless
     if active := _active_markup(start.lower()):
         return active
+    if not {XML, MARKDOWN}.intersection(claims) and FRAGMENT.match(start.lower()):
+        return "text/html"
     for claim in sorted(TEXTS.intersection(claims), key=lambda claim: (claim == PLAIN, claims.index(claim))):
         return _agreed(claim, start)
     return XML if start.startswith("<?xml ") else PLAIN
@@ -78,7 +86,7 @@ async def _beginning(source: Source) -> str | None:
         if len(plain.translate(None, CONTROLS)) != len(plain):
             return None
         start = start or text[:SCANNED_CHARACTERS]
-    return None if start.startswith(("#!", "%!PS")) else start
+    return None if start.lower().startswith(PROGRAMS) else start
 
 
 async def _is_json(source: Source) -> bool:
