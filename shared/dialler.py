@@ -18,7 +18,7 @@ from shared.addresses import EgressPolicy
 
 DNS_SECONDS: Final = 5.0
 ADDRESSES: Final = 16
-SOCKET_BUFFER_BYTES: Final = 256 * 1024  # bounds what a source can push at us before anyone has looked at it
+SOCKET_BUFFER_BYTES: Final = 128 * 1024  # bounds what a source can push at us before anyone has looked at it
 
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
@@ -77,7 +77,7 @@ class GuardedResolver(AbstractResolver):
             raise OSError("no address")
         permitted = [address for address in addresses if self._policy.permits(address, port)]
         # `localhost` may be allowed for one address family only; for any other name one bad address spoils all.
-        if not permitted or (len(permitted) < len(addresses) and host != "localhost"):
+        if not permitted or (len(permitted) < len(addresses) and host.removesuffix(".") != "localhost"):
             raise _refusal("a name with an address that is not allowed")
         return [_result(host, port, address) for address in permitted[:ADDRESSES]]
 

@@ -1,0 +1,156 @@
+"""Takes batches of accepted events into the window, works on all at once, commits what is passed on without a gap."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from prometheus_client import Gauge
+
+from services.fetcher.handler import FetchHandler, until_available
+from services.fetcher.window import Slot, Window
+from shared.broker import Record
+from shared.consume import BUGS_IN_A_ROW, DRAIN_SECONDS, DeadLetters, Delivery, commit, decode
+from shared.errors import Undecodable
+from shared.events import MutationAccepted
+from shared.observability import EVENTS_HANDLED
+from shared.process import Lifecycle
+
+IN_FLIGHT = Gauge("engine_fetcher_in_flight", "Mutations taken in and not passed on")
+log = structlog.get_logger()
+Taken = tuple[Slot, Record]
+
+
+class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands batches to tasks and returns; while the window has no room, partitions are paused, not blocked."""
+
+    def __init__(
+        self,
+        handler: FetchHandler,
+        letters: DeadLetters,
+        window: Window[TopicPartition],
+        lifecycle: Lifecycle,
+        batch_records: int,
+    ) -> None:
+        self._handler, self._letters, self._window, self._lifecycle = handler, letters, window, lifecycle
+        self._batch_records = batch_records
+        self._consumer: AIOKafkaConsumer | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._committing = asyncio.Lock()
+        self._leaving = self._stopped = False
+        self._bugs = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in hand."""
+        return not self._tasks
+
+    async def on_batch(self, records: Sequence[Record], consumer: AIOKafkaConsumer) -> None:
+        """Start a batch. Nothing is taken in while partitions are given away: it comes again to their next owner."""
+        if self._leaving:
+            return
+        self._consumer = consumer
+        taken = [(self._window.start(TopicPartition(r.topic, r.partition), r.offset), r) for r in records]
+        self._spawn(self._work_off(taken))
+        self._pace()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Wait a little for what is in flight, commit, drop the rest: it is uncommitted and comes again."""
+        self._leaving = True
+        await self._drain(DRAIN_SECONDS)
+        await self.commit()
+        self._drop()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Start with an empty window; nothing of an older assignment is committed any more."""
+        self._drop()
+        self._leaving = self._stopped
+
+    async def commit_every(self, seconds: float) -> None:
+        """Commit the contiguous prefixes for ever."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Commit what has grown; what the broker refuses comes again and is void then."""
+        async with self._committing:
+            offsets = self._window.committable()
+            if offsets and self._consumer and await commit(self._consumer, offsets):
+                self._window.committed(offsets)
+
+    async def stop(self, seconds: float) -> None:
+        """Take nothing in, wait so long for what is in flight, commit, drop the rest."""
+        self._leaving = self._stopped = True
+        await self._drain(seconds)
+        await self.commit()
+        self._drop()
+
+    async def _work_off(self, taken: Sequence[Taken]) -> None:
+        deliveries = [(slot, found) for slot, record in taken if (found := await self._decoded(slot, record))]
+        ended = await self._handler.ended([delivery.event for _, delivery in deliveries])
+        for slot, delivery in deliveries:
+            self._spawn(self._pass_on(slot, delivery, delivery.event.mutation_id in ended))
+
+    async def _decoded(self, slot: Slot, record: Record) -> Delivery[MutationAccepted] | None:
+        try:
+            return decode(MutationAccepted, record)
+        except Undecodable as error:
+            await self._bury(slot, record, str(error))
+            return None
+
+    async def _pass_on(self, slot: Slot, delivery: Delivery[MutationAccepted], ended: bool) -> None:
+        try:
+            worked = await self._handler.handle(delivery.event, delivery.traceparent, ended)
+        except Exception:
+            log.exception("event.failed", mutation=delivery.event.mutation_id)
+            await self._bury(slot, delivery.record, "internal_error")
+            worked = False
+        else:
+            self._complete(slot, delivery.record.topic, "handled")
+        self._bugs = 0 if worked else self._bugs + 1
+        if self._bugs >= BUGS_IN_A_ROW:
+            self._lifecycle.fail()
+
+    async def _bury(self, slot: Slot, record: Record, reason: str) -> None:
+        await until_available(lambda: self._letters.send(record, reason, 1))
+        self._complete(slot, record.topic, "dead_lettered")
+
+    def _complete(self, slot: Slot, topic: str, fate: str) -> None:
+        self._window.complete(slot)
+        EVENTS_HANDLED.labels(topic, fate).inc()
+        self._pace()
+
+    def _pace(self) -> None:
+        IN_FLIGHT.set(self._window.in_flight)
+        if self._consumer is None or self._leaving:
+            return
+        paused = self._consumer.paused()
+        if self._window.room < self._batch_records:
+            self._consumer.pause(*(self._consumer.assignment() - paused))
+        elif paused:
+            self._consumer.resume(*paused)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("batch.failed", exc_info=task.exception())
+            self._lifecycle.fail()  # its records stay uncommitted; a restart takes them up again
+
+    async def _drain(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+
+    def _drop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._window.clear()

@@ -1,0 +1,169 @@
+"""The adapter for strangers' servers: one bounded GET of a URL, through the egress guard, into a spool.
+
+Bounded in everything a stranger controls: addresses, redirects, bytes, rate, tries and total time.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import httpx2
+import structlog
+from prometheus_client import Counter
+
+from services.fetcher.answers import Failed, announced_size, judge, media_type, redirect_target, tighten
+from services.fetcher.handler import Downloaded
+from services.fetcher.pacing import HostGate
+from services.fetcher.spool import Spool
+from shared import limits
+from shared.egress import EgressPolicy, EgressRefused, ParsedUrl, UrlRefused, check_url, loggable
+from shared.errors import OUTCOME_CODES
+from shared.events import FileError
+
+PAUSES_SECONDS: Final = (1.0, 4.0)  # before the second and the third try, with jitter
+SLOWEST_BYTES_PER_SECOND: Final = 16 * limits.KIB
+GRACE_SECONDS: Final = 10.0  # before the rate counts
+# A body of unknown length gets a small window before the limit, so that hardly more than the limit is ever taken.
+TIGHT_BYTES: Final = 512 * limits.KIB
+
+DOWNLOADS = Counter("engine_downloads_total", "Downloads by outcome", ["outcome"])
+REFUSALS = Counter("engine_egress_refused_total", "Dials and URLs that the egress guard refused")
+log = structlog.get_logger()
+
+
+class HttpDownloader:
+    """Downloads by HTTP; a stranger's failure is a value, DependencyUnavailable (our own disk) the only exception."""
+
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        policy: EgressPolicy,
+        *,
+        spool_directory: Path | None = None,
+        in_flight: int = limits.DOWNLOADS_IN_FLIGHT,
+        seconds: float = limits.DOWNLOAD_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+        pauses: Sequence[float] = PAUSES_SECONDS,
+    ) -> None:
+        self._client, self._policy, self._directory = client, policy, spool_directory
+        self._seconds, self._grace, self._pauses = seconds, grace_seconds, pauses
+        self._gate = HostGate(limits.DOWNLOADS_PER_HOST)
+        self._in_flight = asyncio.Semaphore(in_flight)
+
+    async def download(self, url: str) -> Downloaded | FileError:
+        """The bytes behind a URL, or why they could not be had. The clock starts when a place at the host is free."""
+        try:
+            result = await self._bounded(check_url(url, self._policy))
+        except UrlRefused:
+            REFUSALS.inc()
+            code = "source_unreachable"
+        except TimeoutError:
+            code = "source_unreachable"
+        except Failed as failure:
+            code = failure.code
+        else:
+            DOWNLOADS.labels("stored").inc()
+            return result
+        DOWNLOADS.labels(code).inc()
+        log.info("download.failed", source=loggable(url), code=code)
+        # One sentence a code: nobody can tell refused, filtered and timed out apart and scan ports through us.
+        return FileError(code=code, message=OUTCOME_CODES[code].advice)
+
+    async def _bounded(self, target: ParsedUrl) -> Downloaded:
+        async with AsyncExitStack() as place:
+            await place.enter_async_context(self._gate.visit(target.host))
+            async with self._in_flight, asyncio.timeout(self._seconds) as clock:
+                return await self._tries(target, place, clock)
+
+    async def _tries(self, target: ParsedUrl, place: AsyncExitStack, clock: asyncio.Timeout) -> Downloaded:
+        for pause in (*self._pauses[: limits.DOWNLOAD_TRIES - 1], None):
+            try:
+                return await self._follow(target, place)
+            except Failed as failure:
+                wait = max((pause or 0.0) * random.uniform(0.5, 1.5), failure.retry_after or 0.0)  # noqa: S311
+                too_late = asyncio.get_running_loop().time() + wait > (clock.when() or 0.0)
+                if not failure.transient or pause is None or too_late:
+                    raise
+            await asyncio.sleep(wait)
+            await self._move(place, target.host)
+        raise AssertionError("the last try returns or raises")
+
+    async def _follow(self, target: ParsedUrl, place: AsyncExitStack) -> Downloaded:
+        for hop in range(limits.REDIRECTS + 1):
+            if hop:
+                await self._move(place, target.host)
+            result = await self._request(target)
+            if isinstance(result, Downloaded):
+                return result
+            target = result
+        raise Failed("too_many_redirects")
+
+    async def _move(self, place: AsyncExitStack, host: str) -> None:
+        # The old place is given up before waiting for the new one, so visits can't wait for each other in a circle.
+        await place.aclose()
+        await place.enter_async_context(self._gate.visit(host))
+
+    async def _request(self, target: ParsedUrl) -> Downloaded | ParsedUrl:
+        try:
+            async with self._client.stream("GET", target.url) as response:
+                if location := redirect_target(response):
+                    return self._next(target, location)
+                try:
+                    judge(response)
+                except Failed as failure:
+                    if failure.retry_after is not None:
+                        self._gate.pause(target.host, failure.retry_after)
+                    raise
+                return await self._body(response)
+        except EgressRefused as error:
+            REFUSALS.inc()
+            raise Failed("source_unreachable") from error
+        except httpx2.HTTPError as error:
+            raise Failed("source_unreachable", transient=True) from error
+
+    def _next(self, target: ParsedUrl, location: str) -> ParsedUrl:
+        try:
+            following = check_url(str(target.url.join(location)), self._policy)
+        except (UrlRefused, httpx2.InvalidURL, ValueError) as error:
+            REFUSALS.inc()
+            raise Failed("source_unreachable") from error
+        if target.scheme == "https" and following.scheme != "https":
+            raise Failed("source_unreachable")
+        return following
+
+    async def _body(self, response: httpx2.Response) -> Downloaded:
+        announced = announced_size(response)
+        spool = Spool(self._directory)
+        try:
+            await self._drain(response, spool, announced)
+            if announced is not None and spool.size != announced:
+                raise Failed("source_incomplete", transient=True)
+            if not spool.size:
+                raise Failed("empty_file")
+            body = await spool.finish()
+        except BaseException:
+            spool.close()
+            raise
+        return Downloaded(body, spool.size, spool.sha256(), media_type(response))
+
+    async def _drain(self, response: httpx2.Response, spool: Spool, announced: int | None) -> None:
+        started, tight = time.monotonic(), announced is not None
+        try:
+            async for chunk in response.aiter_raw():
+                await spool.write(chunk)
+                if spool.size > limits.URL_FILE_BYTES:
+                    raise Failed("too_large")
+                if not tight and spool.size > limits.URL_FILE_BYTES - TIGHT_BYTES:
+                    tight = True
+                    tighten(response)
+                elapsed = time.monotonic() - started
+                if elapsed > self._grace and spool.size < elapsed * SLOWEST_BYTES_PER_SECOND:
+                    raise Failed("source_unreachable")
+        except httpx2.TimeoutException:
+            raise
+        except httpx2.HTTPError as error:  # it broke off after the headers
+            raise Failed("source_incomplete", transient=True) from error

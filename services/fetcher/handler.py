@@ -1,0 +1,141 @@
+"""Decides what becomes of an accepted mutation: its files are downloaded and staged, or it is passed on without.
+
+A stranger's failure is an outcome of the file; one of our own dependencies away is waited for, never an outcome.
+"""
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import BinaryIO, Final, Protocol, TypeVar
+
+import structlog
+
+from shared import topics
+from shared.consume import BackOff
+from shared.errors import OUTCOME_CODES, DependencyUnavailable
+from shared.events import FileError, MutationAccepted, MutationFetched, StagedObject, UrlSource
+from shared.observability import next_traceparent
+
+TRIES: Final = 2  # of a mutation whose handling meets a bug
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A whole file: bytes, or a file to read from its beginning; size in bytes, SHA-256 in hex, the declared type."""
+
+    body: bytes | BinaryIO
+    size: int
+    sha256: str
+    content_type: str | None
+
+    def close(self) -> None:
+        """Give the bytes up."""
+        if not isinstance(self.body, bytes):
+            self.body.close()
+
+
+class Downloader(Protocol):
+    """Strangers' servers."""
+
+    async def download(self, url: str) -> Downloaded | FileError:
+        """The bytes behind a URL, or why they could not be had. Raises DependencyUnavailable for our own disk."""
+
+
+class Blobs(Protocol):
+    """The object store."""
+
+    async def put(self, key: str, body: bytes | BinaryIO, size: int, content_type: str | None = None) -> None:
+        """Store exactly `size` bytes. Raises DependencyUnavailable."""
+
+
+class Ledger(Protocol):
+    """The state of mutations."""
+
+    async def ended(self, environment: str, ids: list[str]) -> set[str]:
+        """Those of these mutations that need no files any more. Raises DependencyUnavailable."""
+
+
+class Publisher(Protocol):
+    """The broker."""
+
+    async def publish(self, topic: str, event: MutationFetched, traceparent: str) -> None:
+        """Publish one event. Raises DependencyUnavailable."""
+
+
+async def until_available(operation: Callable[[], Awaitable[T]]) -> T:
+    """Repeat while a dependency of ours is away, with growing pauses and jitter; whoever stops us cancels."""
+    back_off = BackOff()
+    while True:
+        try:
+            return await operation()
+        except DependencyUnavailable as error:
+            if not back_off.failures:
+                log.warning("fetch.held", dependency=error.dependency, error=str(error))
+            await back_off.pause()
+
+
+class FetchHandler:
+    """One accepted event in, one fetched event out."""
+
+    def __init__(
+        self,
+        downloader: Downloader,
+        blobs: Blobs,
+        ledger: Ledger,
+        publisher: Publisher,
+        random_name: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self._downloader, self._blobs, self._ledger, self._publisher = downloader, blobs, ledger, publisher
+        self._random_name = random_name
+
+    async def ended(self, events: Iterable[MutationAccepted]) -> set[str]:
+        """Which mutations with files have ended: one read for each environment; the others are not even asked for."""
+        asked: dict[str, list[str]] = defaultdict(list)
+        for event in events:
+            if event.sources:
+                asked[event.environment].append(event.mutation_id)
+        found: set[str] = set()
+        for environment, ids in asked.items():
+            found |= await until_available(lambda e=environment, i=ids: self._ledger.ended(e, i))  # type: ignore[misc]
+        return found
+
+    async def handle(self, event: MutationAccepted, traceparent: str, ended: bool = False) -> bool:
+        """Stage the files unless the mutation has ended, then publish; False when a bug came in between.
+
+        Returns when the broker has the event. A kill before that leaves staged objects that no event names: the record
+        comes again and stages under new names; the rest goes with the mutation's staging prefix when it ends.
+        """
+        fetched = await self._fetch(event, ended)
+        await until_available(lambda: self._publisher.publish(topics.FETCHED, fetched, next_traceparent(traceparent)))
+        return fetched.error is None
+
+    async def _fetch(self, event: MutationAccepted, ended: bool) -> MutationFetched:
+        passed_on = MutationFetched.model_validate(event.model_dump(exclude={"sources"}))
+        if ended or not event.sources:
+            return passed_on
+        for _ in range(TRIES):
+            staging = (self._stage(event, file, source) for file, source in event.sources.items())
+            files = await asyncio.gather(*staging, return_exceptions=True)
+            bugs = [file for file in files if isinstance(file, BaseException)]
+            if not bugs:
+                return passed_on.model_copy(update={"files": dict(zip(event.sources, files, strict=True))})
+            log.error("fetch.failed", mutation=event.mutation_id, exc_info=bugs[0])
+        error = FileError(code="internal_error", message=OUTCOME_CODES["internal_error"].advice)
+        return passed_on.model_copy(update={"error": error})
+
+    async def _stage(self, event: MutationAccepted, file: str, source: UrlSource) -> StagedObject | FileError:
+        downloaded = await until_available(lambda: self._downloader.download(source.url))
+        if isinstance(downloaded, FileError):
+            return downloaded
+        key = f"staging/{event.environment}/{event.mutation_id}/{file}-{self._random_name()}"
+        try:
+            await until_available(lambda: self._blobs.put(key, downloaded.body, downloaded.size))
+        finally:
+            downloaded.close()
+        return StagedObject(
+            key=key, size=downloaded.size, sha256=downloaded.sha256, content_type=downloaded.content_type
+        )

@@ -1,0 +1,73 @@
+"""Composition root of the fetcher: builds everything, runs until SIGTERM, drains, commits, leaves."""
+
+import asyncio
+import resource
+import sys
+from functools import partial
+from typing import Final
+
+import httpx2
+from aiokafka import TopicPartition
+
+from services.fetcher.consumer import FetchConsumer
+from services.fetcher.downloader import HttpDownloader
+from services.fetcher.handler import FetchHandler
+from services.fetcher.ledger import MongoLedger
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.window import Window
+from shared import topics
+from shared.blobs import open_blobs
+from shared.broker import attach, consuming_broker, open_publisher
+from shared.consume import DeadLetters
+from shared.egress import EgressPolicy, open_egress_client
+from shared.ledger import databases, open_client
+from shared.observability import configure_logging
+from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+
+BATCH_RECORDS: Final = 64
+OPEN_FILES: Final = 16_384
+SPAN: Final = 8192  # records of a partition that may wait behind one slow download
+
+
+async def run(settings: FetcherSettings) -> int:
+    """Run until told to stop; the exit code."""
+    lifecycle = Lifecycle()
+    lifecycle.listen()
+    policy = EgressPolicy.from_settings(settings.egress_allow)
+    connections = httpx2.Limits(max_connections=settings.in_flight, keepalive_expiry=5.0)
+    broker = consuming_broker(settings)
+    async with (
+        health_server(settings.health_host, settings.health_port, health_app(lifecycle)),
+        open_client(settings.mongodb_uri) as mongo,
+        open_blobs(settings) as blobs,
+        open_publisher(settings) as publisher,
+        open_egress_client(policy, user_agent=settings.user_agent, limits=connections) as client,
+    ):
+        downloader = HttpDownloader(
+            client, policy, spool_directory=settings.spool_directory, in_flight=settings.in_flight
+        )
+        handler = FetchHandler(downloader, blobs, MongoLedger(databases(mongo)), publisher)
+        window = Window[TopicPartition](settings.in_flight, SPAN)
+        consumer = FetchConsumer(handler, DeadLetters(publisher), window, lifecycle, BATCH_RECORDS)
+        attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer.on_batch, consumer, BATCH_RECORDS)
+        async with background(watch_loop_lag, partial(consumer.commit_every, settings.commit_seconds)):
+            await broker.start()
+            lifecycle.ready = True
+            await lifecycle.stopping.wait()
+            await consumer.stop(settings.drain_seconds)
+            await broker.stop()
+    return lifecycle.exit_code
+
+
+def allow_open_files() -> None:
+    """Each download holds a connection and a file: use what the system allows beyond the usual 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+if __name__ == "__main__":
+    loaded = FetcherSettings()
+    configure_logging("fetcher", loaded.log_level)
+    allow_open_files()
+    sys.exit(asyncio.run(run(loaded)))

@@ -1,0 +1,67 @@
+"""Good manners towards sources: few connections a host, and none before the time a host has asked for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+MAX_PAUSE_SECONDS: Final = 60.0
+DEFAULT_PAUSE_SECONDS: Final = 2.0  # for a 429 that names no time
+HOSTS_KEPT: Final = 2000  # more than can be visited at once
+
+
+@dataclass(slots=True)
+class _Host:
+    turn: asyncio.Semaphore
+    users: int = 0
+    not_before: float = 0.0
+
+
+class HostGate:
+    """At most so many visits a host at once; a host that asked for a pause gets it. Idle hosts are forgotten."""
+
+    def __init__(self, per_host: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_host = per_host
+        self._clock = clock
+        self._hosts: dict[str, _Host] = {}
+
+    @asynccontextmanager
+    async def visit(self, host: str) -> AsyncIterator[None]:
+        """Wait for a free place at this host, and for the end of its pause."""
+        state = self._hosts.setdefault(host, _Host(asyncio.Semaphore(self._per_host)))
+        state.users += 1
+        try:
+            async with state.turn:
+                await asyncio.sleep(max(0.0, state.not_before - self._clock()))
+                yield
+        finally:
+            state.users -= 1
+            self._forget()
+
+    def pause(self, host: str, seconds: float) -> None:
+        """Begin no new visit to this host for so long."""
+        if state := self._hosts.get(host):
+            state.not_before = max(state.not_before, self._clock() + min(seconds, MAX_PAUSE_SECONDS))
+
+    def _forget(self) -> None:
+        if len(self._hosts) > HOSTS_KEPT:
+            now = self._clock()
+            self._hosts = {name: state for name, state in self._hosts.items() if state.users or state.not_before > now}
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date); None when unclear."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
