@@ -138,7 +138,7 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_service_that_cannot_start_ends_the_stack_with_the_end_of_its_log(tmp_path: Path) -> None:
-    broken = {"storage": {"ENGINE_MONGODB_URI": "not-an-address"}}
+    broken = {"storage": {"ENGINE_HEALTH_PORT": "no-number"}}
     with pytest.raises(
         StackFailed, match=r"(?s)storage ended \(exit code \d+\) before it was ready.*The end of"
     ) as failed:
