@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from shared.blobs import BlobMissing
+from shared.errors import BlobMissing
 
 
 class InMemoryBlobs:

