@@ -182,11 +182,13 @@ class InMemoryAttempts:
 
     def __init__(self, errors: Sequence[Exception] = (), poison: str = "") -> None:
         self.requests: list[list[Result]] = []
+        self.begun = asyncio.Event()
         self.tried: list[str] = []  # ids of attempts, once for each try
         self._errors, self._poison = list(errors), poison
 
     async def record(self, results: Sequence[Result]) -> None:
         self.tried += [attempt for attempt, _ in results]
+        self.begun.set()
         await asyncio.sleep(0)
         if self._errors:
             raise self._errors.pop(0)

@@ -17,7 +17,9 @@ from shared.ledger import Database, Document, translated
 DUPLICATE: Final = 11000
 CLOCK_SLACK: Final = timedelta(minutes=1)
 LANES_EXCLUDED: Final = 100
-DUE: Final[dict[str, Any]] = {"status": "pending", "$expr": {"$lte": ["$nextAt", "$$NOW"]}}
+# The embedded server takes any stored date for equal to a plain $$NOW, so it is converted.
+PRESENT: Final = {"$toDate": {"$toLong": "$$NOW"}}
+DUE: Final[dict[str, Any]] = {"status": "pending", "$expr": {"$lte": ["$nextAt", PRESENT]}}
 
 
 class MongoDeliveries:

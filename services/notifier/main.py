@@ -105,7 +105,7 @@ async def consuming(
     settings: NotifierSettings, deliverer: Deliverer, publisher: Publisher, lifecycle: Lifecycle
 ) -> AsyncIterator[None]:
     """Consume `mutations.completed` while the block runs."""
-    outcomes = KafkaOutcomes(publisher, KafkaTopics(settings.kafka_bootstrap, settings.topic_replication))
+    outcomes = KafkaOutcomes(publisher, KafkaTopics(settings.kafka_bootstrap))
     handler = CompletedHandler(deliverer.ledger, deliverer.deliveries, outcomes, deliverer.dispatcher, SystemRandom())
     letters = DeadLetters(publisher)
     consumer = CompletedConsumer(handler, letters, settings.completed_every_seconds)

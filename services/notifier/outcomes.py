@@ -31,8 +31,8 @@ class Topics(Protocol):
 class KafkaTopics:
     """Makes tenants' outcome topics over an admin client that is opened for the purpose: it is seldom needed."""
 
-    def __init__(self, bootstrap: str, replication: int) -> None:
-        self._bootstrap, self._replication = bootstrap, replication
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
 
     async def ensure(self, tenant: str) -> None:
         """Have the tenant's topic exist. Raises DependencyUnavailable."""
@@ -41,12 +41,14 @@ class KafkaTopics:
         configs = {"retention.ms": str(topics.RETENTION_MS), "max.message.bytes": str(spec.max_message_bytes)}
         try:
             await admin.start()
-            wanted = NewTopic(spec.name, spec.partitions, self._replication, topic_configs=configs)
+            [pipeline] = await admin.describe_topics([topics.COMPLETED])
+            replication = len(pipeline["partitions"][0]["replicas"])  # as whoever installed the broker chose it
+            wanted = NewTopic(spec.name, spec.partitions, replication, topic_configs=configs)
             answer = await admin.create_topics([wanted])
             error = for_code(answer.topic_errors[0][1])
             if error not in (NoError, TopicAlreadyExistsError):
                 raise error
-        except KafkaError as error:
+        except (KafkaError, LookupError) as error:
             raise DependencyUnavailable("kafka", type(error).__name__) from error
         finally:
             await admin.close()

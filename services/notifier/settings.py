@@ -26,7 +26,6 @@ class NotifierSettings(EngineSettings):
     result_linger_seconds: float = 0.05  # results that end meanwhile are written together
     completed_batch: int = 500
     completed_every_seconds: float = 0.05  # batches start at least so far apart, so that they are worth a round trip
-    topic_replication: int = -1  # of a tenant's topic that has to be created; -1: as the broker has it
     stop_seconds: float = 18.0
 
     @field_validator("callback_pauses", mode="before")

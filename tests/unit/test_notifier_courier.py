@@ -24,8 +24,12 @@ async def test_any_2xx_is_success(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(301, "redirect"), (307, "redirect"), (304, "redirect"), (400, "client_error"), (404, "client_error")]
-    + [(409, "client_error"), (500, "server_error"), (503, "server_error"), (101, "broken"), (600, "broken")],
+    [
+        *((status, "redirect") for status in (301, 304, 307)),
+        *((status, "client_error") for status in (400, 404, 409)),
+        *((status, "server_error") for status in (500, 503)),
+        *((status, "broken") for status in (101, 600)),
+    ],
 )
 async def test_anything_else_is_a_failure_that_is_tried_again(status: int, error: str) -> None:
     dispatched, _ = await attempt(Answer(status, 5))

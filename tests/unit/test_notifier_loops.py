@@ -155,8 +155,7 @@ def test_a_write_that_is_cut_off_is_repeated_by_the_last_flush() -> None:
         recorder = Recorder(written, 0.0)
         running = asyncio.ensure_future(recorder.run())
         recorder.add(success("m1"))
-        while not written.tried:
-            await asyncio.sleep(0)
+        await written.begun.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert written.written == []
