@@ -95,7 +95,7 @@ async def test_same_key_and_payload_is_replayed_and_done_once(client: Client) ->
         assert replayed.body == first.body
 
     other = await client.call("POST", "/candidates", body | {"callbackUrl": client.callback_url, "lastName": "Other"})
-    assert (other.status, other.body["type"].rpartition("/")[2]) == (422, "idempotency_key_reused")
+    assert (other.status, other.body["type"].rpartition(":")[2]) == (422, "idempotency_key_reused")
     listed = await client.call("GET", f"/candidates/{first.mutation['record']['id']}/attachments")
     assert len(listed.body["data"]) == 1
 
