@@ -38,7 +38,7 @@ class ParsedUrl(NamedTuple):
 def check_url(text: str, policy: EgressPolicy) -> ParsedUrl:
     """Static checks of a URL, without DNS. Raises UrlRefused."""
     url = _parse(text)
-    host = url.host
+    host = url.raw_host.decode("ascii")  # as it is dialled; `host` would decode an international name
     if url.scheme not in SCHEME_PORTS or not host:
         raise UrlRefused("invalid_url", "The URL must be absolute, with the scheme http or https.")
     port = SCHEME_PORTS[url.scheme] if url.port is None else url.port
@@ -89,4 +89,4 @@ def loggable(url: URL | str) -> str:
         parsed = URL(url)
     except (InvalidURL, UnicodeError, ValueError):
         return f"invalid#{digest}"
-    return f"{parsed.scheme}://{parsed.host}/#{digest}"
+    return f"{parsed.scheme}://{parsed.raw_host.decode('ascii')}/#{digest}"

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, RUF001
 """URLs that lead, or try to lead, to this machine or into a private network; each must be refused by the static checks.
 
 Hosts are loopback, private, link-local, documentation or reserved ranges, spelled in every way that some parser accepts.
