@@ -124,6 +124,11 @@ def contradictory() -> bytes:
     return ooxml("docx").replace(b"[Content_Types].xml", b"[Content_Types].exe", 1)
 
 
+def twice() -> bytes:
+    """A docx with two main parts of the same name."""
+    return ooxml("docx", {"word/documenu.xml": "<y/>"}).replace(b"word/documenu.xml", b"word/document.xml")
+
+
 def encrypted_archive() -> bytes:
     """A docx whose entries are all marked as encrypted."""
     content = bytearray(ooxml("docx"))

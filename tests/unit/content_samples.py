@@ -14,6 +14,14 @@ DOC, XLS, PPT = "application/msword", "application/vnd.ms-excel", "application/v
 MISMATCH, UNSUPPORTED, UNSAFE = "content_type_mismatch", "unsupported_content_type", "unsafe_content"
 UMLAUTS = "Müller, 履歴書, naïve\n"
 RTF = b"{\\rtf1\\ansi Curriculum vitae\\par}"
+MAIN_PART = ("word/document.xml", f"{DOCX}.main+xml")
+LONG_LISTING = corpus.archive(
+    {
+        "[Content_Types].xml": f"<!-- {os.urandom(100_000).hex()} -->" + corpus.listing(MAIN_PART),
+        "word/document.xml": "<x/>",
+        "word/media/image1.png": os.urandom(600_000),
+    }
+)
 MARKED_UP_JSON = b'{"text": "<script>alert(1)</script>"}'
 
 
@@ -59,6 +67,7 @@ SAMPLES = [
     Sample("a.xml", "text/xml", b'<?xml version="1.0"?><note><body>x</body></note>', "application/xml match"),
     Sample("a.xml", "application/xml", b"<soap:Envelope><soap:Body/></soap:Envelope>", "application/xml match"),
     Sample("a.md", "text/markdown", b'<h1 align="center">Me</h1>\n', "text/markdown match"),
+    Sample("cv.docx", DOCX, LONG_LISTING, f"{DOCX} match"),
     # Said vaguely, or in other words
     Sample("cv", None, corpus.pdf(), "application/pdf compatible"),
     Sample("cv.v2", "application/octet-stream", corpus.pdf(), "application/pdf compatible"),
@@ -91,6 +100,7 @@ SAMPLES = [
     Sample("cv.docx", DOCX, corpus.archive({"word/document.xml": "<x/>"}), MISMATCH),
     Sample("cv.docx", DOCX, corpus.archive({"[Content_Types].xml": corpus.listing(), "word/a.xml": "<x/>"}), MISMATCH),
     Sample("cv.docx", DOCX, corpus.archive({"[Content_Types].xml": "<Override " * 100_000}), MISMATCH),
+    Sample("cv.docx", DOCX, corpus.archive({"[Content_Types].xml": corpus.listing(MAIN_PART)}), MISMATCH),
     Sample("cv.docx", DOCX, corpus.ooxml("docx", comment=b"<script>"), MISMATCH),
     Sample("cv.docx", DOCX, corpus.ooxml("docx") + b"more", MISMATCH),
     Sample("cv.docx", DOCX, corpus.ooxml("docx")[:-30], MISMATCH),
@@ -114,6 +124,7 @@ SAMPLES = [
     Sample("a.txt", "text/plain", b"  \n<HTML\n><p>x", MISMATCH),
     Sample("a.txt", "text/plain", b"words " * 5000 + b"<script>alert(1)</script>", MISMATCH),
     Sample("a.txt", "text/plain", "<html><script>x</script>".encode("utf-16"), MISMATCH),
+    Sample("a.txt", "text/plain", b"<script>x</script>" + b"x" * (2 * MIB), MISMATCH),
     Sample("a.csv", "text/csv", b"a,b\n<iframe src=x>,1\n", MISMATCH),
     Sample("a.md", "text/markdown", b"# x\n<svg onload=alert(1)>", MISMATCH),
     Sample("a.xml", "application/xml", b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', MISMATCH),
@@ -179,6 +190,8 @@ SAMPLES = [
     Sample("cv.docx", DOCX, corpus.ooxml("docx", {f"word/{n}.xml": "" for n in range(10_000)}), UNSAFE),
     Sample("cv.docx", DOCX, corpus.overlapping(), UNSAFE),
     Sample("cv.docx", DOCX, corpus.contradictory(), UNSAFE),
+    Sample("cv.docx", DOCX, b"PK\3\4" + b"first" * 50 + corpus.ooxml("docx"), UNSAFE),
+    Sample("cv.docx", DOCX, corpus.twice(), UNSAFE),
     Sample("cv.docx", DOCX, corpus.ooxml("docx", {"../../evil.xml": "<x/>"}), UNSAFE),
     Sample("a.xml", "text/xml", b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bb">]><a>&b;</a>', UNSAFE),
     Sample("cv.pdf", "application/pdf", b"", "empty_file"),

@@ -98,6 +98,8 @@ async def test_other_types_may_be_accepted_elsewhere() -> None:
         (corpus.ooxml("docx", {f"word/{n}.xml": "" for n in range(10_000)}), "10000 entries"),
         (corpus.overlapping(), "overlap"),
         (corpus.contradictory(), "contradicts"),
+        (corpus.twice(), "same name"),
+        (b"PK\3\4" + b"first" * 50 + corpus.ooxml("docx"), "before its first"),
         (corpus.ooxml("docx", {"word/vbaProject.bin": b"x"}), "macros"),
         (corpus.ooxml("docx", {"word/a.js": b"x"}), "program"),
         (corpus.ole("WordDocument", "Macros"), "macros"),
