@@ -34,6 +34,9 @@ FAILED: Final = "failed"
 REJECTED: Final = "rejected"
 BATCH: Final = "batch"  # the head of an array: never published, has no places
 OPEN: Final = (ACCEPTED, APPLYING)
+WAITING: Final = "waiting"
+WORKING: Final = "working"
+PARKED: Final = "parked"
 TERMINAL: Final = frozenset({COMPLETED, PARTIALLY_COMPLETED, FAILED, REJECTED})
 
 
@@ -69,6 +72,7 @@ class MutationDocument(TypedDict, total=False):
     outcome: Document | None  # `data` of the callback
     owed: bool
     tries: int
+    lane: str  # while open: waiting (never published), working, parked; what windows are counted from
     published: dict[str, Any] | None  # {at, count}
     traceparent: str
     createdAt: datetime
@@ -136,22 +140,23 @@ def has_turn(document: Document, smallest: dict[str, tuple[int, str]]) -> bool:
     )
 
 
+# Every query names only members of one index: the embedded server reads the whole collection otherwise.
 INDEXES: Final = [
-    IndexModel(
-        [("tenant", ASCENDING), ("key", ASCENDING)],
-        name="claim", unique=True, partialFilterExpression={"key": {"$exists": True}},
-    ),
+    IndexModel([("key", ASCENDING), ("tenant", ASCENDING)], name="claim", unique=True),
     IndexModel(
         [("places", ASCENDING)],
-        name="places", unique=True, partialFilterExpression={"places": {"$exists": True}},
+        name="places",
+        unique=True,
+        partialFilterExpression={"places": {"$exists": True}},
     ),
     IndexModel([("places.record", ASCENDING), ("status", ASCENDING)], name="record_status"),
-    IndexModel([("status", ASCENDING), ("published.at", ASCENDING)], name="standing"),
+    IndexModel([("lane", ASCENDING), ("tenant", ASCENDING)], name="lane"),
+    IndexModel([("status", ASCENDING), ("deadline", ASCENDING)], name="deadline"),
     IndexModel([("tenant", ASCENDING), ("endedAt", ASCENDING)], name="tenant_ended"),
     IndexModel([("owed", ASCENDING), ("endedAt", ASCENDING)], name="owed", partialFilterExpression={"owed": True}),
     IndexModel([("fileIds", ASCENDING)], name="files"),
     IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0),
-]  # fmt: skip
+]
 
 
 async def create_indexes(database: Database) -> None:
@@ -161,7 +166,8 @@ async def create_indexes(database: Database) -> None:
     await database.records.create_indexes(
         [IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)])]
     )
-    await database.attachments.create_indexes([IndexModel([("owners.record", ASCENDING)], name="owners"), ttl])
+    owners = IndexModel([("owners.record", ASCENDING), ("removedAt", ASCENDING)], name="owners")
+    await database.attachments.create_indexes([owners, ttl])
     due = IndexModel([("status", ASCENDING), ("nextAt", ASCENDING)], name="due")
     await database.deliveries.create_indexes([due, ttl])
     await database.attempts.create_indexes([IndexModel([("delivery", ASCENDING)], name="delivery"), ttl])

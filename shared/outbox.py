@@ -10,7 +10,7 @@ LONGEST_PAUSE_SECONDS: Final = 300
 
 # What of a document an event needs besides its URL sources: never the inline payload.
 EVENT_MEMBERS: Final = ("tenant", "kind", "places", "deadline", "traceparent", "outcome", "callbackUrl", "owed")
-STATE_MEMBERS: Final = ("status", "parked", "published", "announced", "endedAt")
+STATE_MEMBERS: Final = ("status", "lane", "parked", "published", "announced", "createdAt", "endedAt")
 PROJECTION: Final = dict.fromkeys(EVENT_MEMBERS + STATE_MEMBERS, 1)
 
 
@@ -44,3 +44,8 @@ def completed_event(environment: Environment, document: Document) -> MutationCom
 def republish_pause(count: int) -> float:
     """Seconds before the next publish of what was published `count` times: doubling from 5 s to 5 min."""
     return float(min(FIRST_PAUSE_SECONDS * 2 ** max(count - 1, 0), LONGEST_PAUSE_SECONDS))
+
+
+def publish_count(document: Document) -> int:
+    """How often a mutation's `accepted` event is known to have been published."""
+    return int((document.get("published") or {}).get("count", 0))

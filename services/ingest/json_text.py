@@ -14,7 +14,9 @@ from shared import limits
 
 LONG_STRING: Final = 8 * limits.KIB  # 100 files below it still fit into a skeleton
 SKELETON_BYTES: Final = 2 * limits.MIB
-STRING_BYTES: Final = 16 * limits.MIB  # 5 MiB as base64 with many escapes; what is longer is refused unread
+STRING_BYTES: Final = 9 * limits.MIB  # 5 MiB as base64, "+" and "/" as \uXXXX; of longer ones nothing is kept
+PARTS: Final = 100_000  # strings, members and items; a payload of ours has a few thousand
+STRINGS_AT_ONCE: Final = 2000
 _QUOTE, _BACKSLASH = b'"', 0x5C
 
 
@@ -33,7 +35,7 @@ class LongText:
 
 
 class JsonText:
-    """Feed it the bytes of one JSON text in any pieces, then ask for the value once."""
+    """Feed it the bytes of one JSON text in any pieces, then ask for the value once. Raises Problem."""
 
     def __init__(self) -> None:
         self._nonce = secrets.token_hex(16)  # a client can't guess it, so no text of its own is taken for a mark
@@ -44,20 +46,31 @@ class JsonText:
         self._hash = hashlib.sha256()
         self._overlong = False
         self._odd = 0  # whether the last piece ended with an odd number of backslashes inside a string
+        self._strings = 0
         self._head = bytearray()
         self._scanning = False
 
-    def feed(self, piece: bytes) -> None:
-        """Take some bytes; costs at most a few microseconds a string, and one search a piece inside a long one."""
+    def feed(self, piece: bytes, start: int = 0) -> int:
+        """Take bytes from `start` on; returns where to go on, so that the loop can serve others after many strings.
+
+        Costs about a microsecond a string, and one search a piece inside a long one.
+        """
         if not self._scanning:
-            self._head += piece
-            if len(self._head) <= LONG_STRING:
-                return
-            piece, self._scanning = bytes(self._head), True
+            if len(self._head) + len(piece) <= LONG_STRING:
+                self._head += piece
+                return len(piece)
+            self._scanning = True
+            self._scan(bytes(self._head), 0, len(self._head))
             self._head.clear()
-        position = 0
-        while position < len(piece):
+        return self._scan(piece, start, STRINGS_AT_ONCE)
+
+    def _scan(self, piece: bytes, position: int, strings: int) -> int:
+        last = self._strings + strings
+        while position < len(piece) and self._strings < last:
             position = self._outside(piece, position) if self._string is None else self._inside(piece, position)
+        if self._strings > PARTS:
+            raise _too_many()
+        return position
 
     @property
     def skeleton_bytes(self) -> int:
@@ -67,6 +80,8 @@ class JsonText:
     def value(self) -> Any:
         """The parsed value. Raises malformed_json: jiter refuses depth, NaN, duplicate members and lone surrogates."""
         text = bytes(self._skeleton) if self._scanning else bytes(self._head)
+        if sum(map(text.count, (b",", b"[", b"{"))) > PARTS:
+            raise _too_many()
         try:
             if self._aside is not None:
                 raise ValueError("EOF while parsing a string")
@@ -87,6 +102,7 @@ class JsonText:
         self._skeleton += piece[position:end]
         if found >= 0:
             self._string = len(self._skeleton)
+            self._strings += 1
         if len(self._skeleton) > SKELETON_BYTES:
             raise Problem("payload_too_large", f"Apart from files, a body may have {SKELETON_BYTES} bytes.")
         return end
@@ -115,6 +131,9 @@ class JsonText:
                 self._odd = odd if found < 0 else 0
                 return found
             start = found + 1
+            self._strings += 1  # an escaped quote costs as much as a string
+            if self._strings > PARTS:
+                raise _too_many()
 
     def _keep(self, part: memoryview) -> None:
         assert self._string is not None  # noqa: S101  for the type checker
@@ -152,11 +171,15 @@ def malformed(reason: str) -> Problem:
     return Problem("malformed_json", f"The body is not valid JSON: {reason}.")
 
 
+def _too_many() -> Problem:
+    return Problem("payload_too_large", f"A body may have {PARTS} strings, members and items.")
+
+
 def _backslashes_before(piece: bytes, start: int, end: int) -> int:
-    at = end
-    while at > start and piece[at - 1] == _BACKSLASH:
-        at -= 1
-    return end - at
+    if end == start or piece[end - 1] != _BACKSLASH:
+        return 0
+    part = piece[start:end]
+    return len(part) - len(part.rstrip(b"\\"))
 
 
 def _unescaped(raw: bytearray) -> LongText | str:

@@ -36,6 +36,7 @@ class MongoLedger:
             for record in sorted(records if document["kind"] != "create" else []):
                 await stack.enter_async_context(self._records.setdefault(record, asyncio.Lock()))
             for _ in range(ATTEMPTS):
+                own["lane"] = ledger.WAITING
                 own["places"] = await self._places(environment, document["kind"], records)
                 inserted = await self._inserts[environment].insert(own)
                 if inserted is Inserted.DONE:
@@ -51,7 +52,7 @@ class MongoLedger:
     ) -> MutationDocument:
         """Insert a head and its members, creates all of them, in one transaction; the head that holds the key."""
         for member in members:
-            member["places"] = [{"record": _place(member), "sequence": 1}]
+            member["lane"], member["places"] = ledger.WAITING, [{"record": _place(member), "sequence": 1}]
         documents = [cast(Document, head), *(cast(Document, member) for member in members)]
         try:
             async with translated():

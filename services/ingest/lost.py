@@ -9,7 +9,7 @@ import structlog
 
 from shared.errors import DependencyUnavailable
 from shared.ledger import APPLYING, OPEN, Document, has_turn
-from shared.outbox import FIRST_PAUSE_SECONDS, republish_pause
+from shared.outbox import publish_count, republish_pause
 
 log = structlog.get_logger()
 BATCH: Final = 500
@@ -20,7 +20,7 @@ LEASE_SECONDS: Final = 30.0
 class Outbox(Protocol):
     """What is asked of the ledger; see MongoOutbox."""
 
-    async def unfinished(self, environment: str, published_before: datetime, limit: int) -> list[Document]: ...
+    async def unfinished(self, environment: str, limit: int) -> list[Document]: ...
     async def by_id(self, environment: str, ids: Iterable[str]) -> list[Document]: ...
     async def smallest_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]: ...
 
@@ -43,7 +43,7 @@ class LostEvents:
             return
         for environment, counts in suspects.items():
             found = await self._outbox.by_id(environment, counts)
-            still = [each for each in found if each["status"] in OPEN and _count(each) == counts[each["_id"]]]
+            still = [each for each in found if each["status"] in OPEN and publish_count(each) == counts[each["_id"]]]
             lost = await self._standing(environment, still)
             if lost:
                 self._report(lost)
@@ -52,9 +52,9 @@ class LostEvents:
     async def _suspects(self, environment: str) -> dict[str, int]:
         """Publish counts, by id, of what is published, open and not parked (or parked though it is its turn)."""
         now = datetime.now(UTC)
-        found = await self._outbox.unfinished(environment, now - timedelta(seconds=FIRST_PAUSE_SECONDS), BATCH)
-        due = [each for each in found if now - each["published"]["at"] >= timedelta(seconds=_pause(each))]
-        return {each["_id"]: _count(each) for each in await self._standing(environment, due)}
+        found = await self._outbox.unfinished(environment, BATCH)
+        due = [each for each in found if now - _published_at(each) >= timedelta(seconds=_pause(each))]
+        return {each["_id"]: publish_count(each) for each in await self._standing(environment, due)}
 
     async def _standing(self, environment: str, documents: list[Document]) -> list[Document]:
         parked = [each for each in documents if each.get("parked")]
@@ -84,9 +84,11 @@ async def watch(lost: LostEvents, hold: Callable[[str, float], Awaitable[bool]],
             log.exception("relay.failed")
 
 
-def _count(document: Document) -> int:
-    return int((document.get("published") or {}).get("count", 0))
+def _published_at(document: Document) -> datetime:
+    """When it was last published; what was parked before its publish was recorded goes by its acceptance."""
+    at: datetime = (document.get("published") or {}).get("at") or document["createdAt"]
+    return at
 
 
 def _pause(document: Document) -> float:
-    return republish_pause(_count(document))
+    return republish_pause(publish_count(document))

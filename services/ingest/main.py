@@ -74,7 +74,7 @@ async def _watch_lost(client: Client, relay: Relay, offsets: BrokerOffsets) -> N
         # In this order: what has left the first topic may still wait in the second.
         return await offsets.passed(topics.ACCEPTED, wanted) and await offsets.passed(topics.FETCHED, wanted)
 
-    await watch(LostEvents(MongoOutbox(client), pipeline_passed, relay.publish_documents), leases.hold, ENVIRONMENTS)
+    await watch(LostEvents(MongoOutbox(client), pipeline_passed, relay.publish_again), leases.hold, ENVIRONMENTS)
 
 
 def main() -> None:

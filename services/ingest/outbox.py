@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared import ledger
-from shared.ledger import ACCEPTED, OPEN, Client, Document, translated
-from shared.outbox import PROJECTION
+from pymongo import UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from shared import ledger
+from shared.ledger import PARKED, WAITING, WORKING, Client, Document, translated
+from shared.outbox import PROJECTION, publish_count
+
 # Of each file only its URL: the inline payload stays where it is.
 URL_ONLY: Final[Document] = {"k": "$$file.k", "v": {"url": "$$file.v.url"}}
 URL_SOURCES: Final[Document] = {
@@ -25,36 +27,47 @@ class MongoOutbox:
     async def waiting_tenants(self, environment: str) -> list[str]:
         """Tenants with mutations that were never published."""
         async with translated():
-            query = {"status": ACCEPTED, "published.at": None}
-            return [str(name) for name in await self._databases[environment].mutations.distinct("tenant", query)]
+            return [str(name) for name in await self._mutations(environment).distinct("tenant", {"lane": WAITING})]
 
     async def waiting(self, environment: str, tenant: str, limit: int) -> list[Document]:
         """A tenant's mutations that were never published, the oldest first."""
-        return await self._read(environment, {"status": ACCEPTED, "published.at": None, "tenant": tenant}, limit)
+        return await self._read(environment, {"lane": WAITING, "tenant": tenant}, limit)
 
     async def under_way(self, environment: str, tenant: str) -> int:
-        """How many of a tenant's mutations are published, unfinished and not parked."""
-        query = {"status": {"$in": list(OPEN)}, "published.at": {"$gte": EPOCH}, "tenant": tenant, "parked": None}
+        """How many of a tenant's mutations are marked published, unfinished and not parked."""
         async with translated():
-            return await self._databases[environment].mutations.count_documents(query)
+            return await self._mutations(environment).count_documents({"lane": WORKING, "tenant": tenant})
 
     async def finished(self, environment: str, tenant: str, seconds: float) -> int:
         """How many of a tenant's mutations ended in the last seconds."""
         since = datetime.now(UTC) - timedelta(seconds=seconds)
         async with translated():
             query = {"tenant": tenant, "endedAt": {"$gt": since}}
-            return await self._databases[environment].mutations.count_documents(query)
+            return await self._mutations(environment).count_documents(query)
 
     async def mark_published(self, environment: str, ids: Iterable[str]) -> None:
-        """Record an acknowledged publish: its time, and one more."""
-        count = {"$add": [{"$ifNull": ["$published.count", 0]}, 1]}
-        change = [{"$set": {"published": {"at": "$$NOW", "count": count}}}]
-        async with translated():
-            await self._databases[environment].mutations.update_many({"_id": {"$in": list(ids)}}, change)
+        """Record acknowledged publishes: from waiting to working. What has ended or is parked by now stays as it is."""
+        now = datetime.now(UTC)
+        change = {"$set": {"lane": WORKING, "published": {"at": now, "count": 1}}}
+        await self._update(environment, [UpdateOne({"_id": name, "lane": WAITING}, change) for name in ids])
 
-    async def unfinished(self, environment: str, published_before: datetime, limit: int) -> list[Document]:
-        """Published, open mutations, the least recently published first."""
-        query = {"status": {"$in": list(OPEN)}, "published.at": {"$gte": EPOCH, "$lt": published_before}}
+    async def mark_published_again(self, environment: str, documents: Iterable[Document]) -> None:
+        """Record one more publish of mutations that stood still; void for what has ended by now."""
+        now = datetime.now(UTC)
+        await self._update(
+            environment,
+            [
+                UpdateOne(
+                    {"_id": each["_id"], "lane": each["lane"]},
+                    {"$set": {"published": {"at": now, "count": publish_count(each) + 1}}},
+                )
+                for each in documents
+            ],
+        )
+
+    async def unfinished(self, environment: str, limit: int) -> list[Document]:
+        """Open mutations that were published, the least recently published first."""
+        query = {"lane": {"$in": [WORKING, PARKED]}}
         return await self._read(environment, query, limit, sort="published.at")
 
     async def by_id(self, environment: str, ids: Iterable[str]) -> list[Document]:
@@ -65,6 +78,14 @@ class MongoOutbox:
     async def smallest_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]:
         """See shared.ledger.smallest_open."""
         return await ledger.smallest_open(self._databases[environment], records)
+
+    def _mutations(self, environment: str) -> AsyncCollection[Document]:
+        return self._databases[environment].mutations
+
+    async def _update(self, environment: str, operations: list[UpdateOne]) -> None:
+        if operations:
+            async with translated():
+                await self._mutations(environment).bulk_write(operations, ordered=False)
 
     async def _read(self, environment: str, query: Document, limit: int, sort: str = "_id") -> list[Document]:
         stages: list[Document] = [

@@ -33,6 +33,7 @@ class Outbox(Counts, Protocol):
     async def waiting_tenants(self, environment: str) -> list[str]: ...
     async def waiting(self, environment: str, tenant: str, limit: int) -> list[Document]: ...
     async def mark_published(self, environment: str, ids: Iterable[str]) -> None: ...
+    async def mark_published_again(self, environment: str, documents: Iterable[Document]) -> None: ...
 
 
 class Publisher(Protocol):
@@ -48,6 +49,7 @@ class Relay:
         self._outbox, self._publisher = outbox, publisher
         self._windows = Windows(outbox)
         self._queue: deque[Offered] = deque()
+        self._published: list[Offered] = []  # acknowledged, not marked yet
         self._in_hand: set[str] = set()
         self._offered = asyncio.Event()
 
@@ -67,7 +69,7 @@ class Relay:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             if not self._queue:
                 self._offered.clear()
-            await self.publish(batch)
+            self._published += await self.publish(batch)
 
     async def scan(self) -> None:
         """Twice a second give those that wait their fair turns; every few seconds look for forgotten ones."""
@@ -75,6 +77,7 @@ class Relay:
         while True:
             await asyncio.sleep(RECOUNT_SECONDS)
             try:
+                await self._mark()
                 if rounds % int(SCAN_SECONDS / RECOUNT_SECONDS) == 0:
                     await self._look()
                 for environment, tenant in self._windows.waiting():
@@ -83,27 +86,39 @@ class Relay:
                 log.warning("relay.postponed", error=str(error))
             rounds += 1
 
-    async def publish(self, batch: list[Offered]) -> None:
-        """Publish; only an acknowledged publish counts, the others wait in the ledger."""
+    async def publish(self, batch: list[Offered]) -> list[Offered]:
+        """Publish; only an acknowledged publish counts, the others wait in the ledger. Those that count."""
         results = await self._publisher.publish_many((topics.ACCEPTED, event, trace) for _, _, event, trace in batch)
-        done: dict[str, list[str]] = {}
-        for (environment, name, event, _), error in zip(batch, results, strict=True):
+        done = []
+        for offered, error in zip(batch, results, strict=True):
             if error is None:
-                done.setdefault(environment, []).append(name)
+                done.append(offered)
             else:
-                self._windows.give_back(environment, event.tenant)
-        try:
-            # A kill or an outage here leaves them unmarked: they are published again, under the same ce_id.
-            for environment, names in done.items():
-                await self._outbox.mark_published(environment, names)
-        except DependencyUnavailable as error:
-            log.warning("relay.not_marked", count=len(batch), error=str(error))
-        self._in_hand -= {name for _, name, _, _ in batch}
+                self._windows.waits(offered[0], offered[2].tenant)
+                self._in_hand.discard(offered[1])
+        return done
 
-    async def publish_documents(self, environment: str, documents: list[Document]) -> None:
-        """Publish from the ledger: what waited, or what is known to be lost."""
+    async def publish_again(self, environment: str, documents: list[Document]) -> None:
+        """Publish what is known to be lost; its place in the window it has already."""
         for start in range(0, len(documents), BATCH):
-            await self.publish([_offered(environment, document) for document in documents[start : start + BATCH]])
+            batch = documents[start : start + BATCH]
+            done = {name for _, name, _, _ in await self.publish([_offered(environment, each) for each in batch])}
+            await self._outbox.mark_published_again(environment, [each for each in batch if each["_id"] in done])
+
+    async def _mark(self) -> None:
+        """Record what was published in the last half second. Most of it has ended by now, which costs no write.
+
+        A kill before this leaves published mutations unmarked: they are published again, under the same ce_id.
+        """
+        published, self._published = self._published, []
+        for environment in ENVIRONMENTS:
+            names = [name for where, name, _, _ in published if where == environment]
+            try:
+                await self._outbox.mark_published(environment, names)
+            except DependencyUnavailable:
+                self._published += [each for each in published if each[0] == environment]
+                raise
+            self._in_hand -= set(names)
 
     async def _look(self) -> None:
         for environment in ENVIRONMENTS:
@@ -118,7 +133,10 @@ class Relay:
         found = await self._outbox.waiting(environment, tenant, free + len(self._in_hand))
         mine = [document for document in found if document["_id"] not in self._in_hand][:free]
         self._windows.published(environment, tenant, len(mine), left=len(mine) == free)
-        await self.publish_documents(environment, mine)
+        for start in range(0, len(mine), BATCH):
+            batch = [_offered(environment, document) for document in mine[start : start + BATCH]]
+            self._published += await self.publish(batch)
+        await self._mark()
 
 
 def _offered(environment: str, document: Document) -> Offered:

@@ -47,10 +47,6 @@ class Windows:
         window.under_way += 1
         return True
 
-    def give_back(self, environment: str, tenant: str) -> None:
-        """Its publish failed: it waits in the ledger."""
-        self._windows[environment, tenant].waiting = True
-
     def waits(self, environment: str, tenant: str) -> None:
         """The ledger holds unpublished mutations of this tenant."""
         self._windows[environment, tenant].waiting = True

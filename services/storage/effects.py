@@ -45,7 +45,7 @@ def record_effects(database: str, mutation: Document, decision: Decision) -> lis
 def finish_effect(database: str, mutation: Document, decision: Decision) -> Operation:
     """The end: compare-and-set on `applying`; the outcome is owed from here on, the inline payload is gone."""
     now = datetime.now(UTC)
-    gone = {f"files.{name}.data": "" for name in mutation.get("files") or {}} | {"fields": "", "decision": ""}
+    gone = {f"files.{name}.data": "" for name in mutation.get("files") or {}} | {"fields": "", "decision": "", "lane": ""}
     ended: dict[str, Any] = {
         "status": decision.status,
         "outcome": decision.outcome,

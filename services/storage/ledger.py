@@ -13,7 +13,7 @@ from services.storage import effects
 from services.storage.decision import Decision
 from shared import ledger
 from shared.events import Environment
-from shared.ledger import ACCEPTED, APPLYING, Client, Document, translated
+from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document, translated
 
 DUPLICATE_KEY = 11000
 
@@ -41,7 +41,7 @@ class MongoLedger:
             [
                 UpdateOne(
                     {"_id": name, "status": ACCEPTED, "parked": None},
-                    {"$set": {"parked": parcel}},
+                    {"$set": {"parked": parcel, "lane": PARKED}},
                     namespace=self._name(environment, "mutations"),
                 )
                 for name, parcel in brought.items()
@@ -73,8 +73,8 @@ class MongoLedger:
     async def attachments(self, environment: Environment, ids: Iterable[str]) -> dict[str, Document]:
         """Live attachments, by id."""
         async with translated():
-            found = self._databases[environment].attachments.find({"_id": {"$in": list(ids)}, "removedAt": None})
-            return {document["_id"]: document async for document in found}
+            found = self._databases[environment].attachments.find({"_id": {"$in": list(ids)}})
+            return {document["_id"]: document async for document in found if not document.get("removedAt")}
 
     async def apply_documents(self, environment: Environment, decided: Iterable[tuple[Document, Decision]]) -> None:
         """Attachment documents and tombstones: before objects are deleted."""
@@ -122,9 +122,10 @@ class MongoLedger:
 
     async def open_of(self, environment: Environment, mutations: Iterable[str]) -> set[str]:
         """Which of these mutations are open."""
-        query = {"_id": {"$in": list(mutations)}, "status": {"$in": list(ledger.OPEN)}}
+        query = {"_id": {"$in": list(mutations)}}
         async with translated():
-            return {d["_id"] async for d in self._databases[environment].mutations.find(query, {"_id": 1})}
+            found = self._databases[environment].mutations.find(query, {"status": 1})
+            return {document["_id"] async for document in found if document["status"] not in TERMINAL}
 
     async def named_keys(self, environment: Environment, attachments: Iterable[str]) -> dict[str, str]:
         """The key that each live attachment names, by attachment id."""
@@ -132,10 +133,11 @@ class MongoLedger:
 
     async def busy_files(self, environment: Environment, attachments: Iterable[str]) -> set[str]:
         """Which of these attachments belong to a mutation that is still open."""
-        query = {"fileIds": {"$in": list(attachments)}, "status": {"$in": list(ledger.OPEN)}}
         async with translated():
-            found = self._databases[environment].mutations.find(query, {"fileIds": 1})
-            return {name async for document in found for name in document["fileIds"]}
+            found = self._databases[environment].mutations.find(
+                {"fileIds": {"$in": list(attachments)}}, {"fileIds": 1, "status": 1}
+            )
+            return {name async for each in found if each["status"] not in TERMINAL for name in each["fileIds"]}
 
     def _name(self, environment: Environment, collection: str) -> str:
         return f"{ledger.DATABASES[environment]}.{collection}"

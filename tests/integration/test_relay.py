@@ -78,18 +78,18 @@ async def test_a_flood_of_one_tenant_leaves_room_for_the_single_file_of_another(
         assert len(set(broker.of(flood))) == 50  # the window: nothing of it is ever finished here
 
         await live.mutations.update_many(
-            {"tenant": flood, "published.at": {"$ne": None}}, {"$set": {"status": "completed"}}
+            {"tenant": flood, "lane": "working"}, {"$set": {"status": "completed"}, "$unset": {"lane": ""}}
         )
         await eventually(lambda: _marked(live, flood, 100))
         assert set(broker.of(flood)) == {d["_id"] for d in documents[:100]}  # the oldest first
 
 
-async def test_a_mutation_that_stands_still_is_published_again_only_after_the_pipeline_has_passed(client: Client) -> None:
+async def test_what_stands_still_is_published_again_only_after_the_pipeline_has_passed(client: Client) -> None:
     live, outbox, again = databases(client)["live"], MongoOutbox(client), []
     record = new_id()
     published = {"at": datetime.now(UTC) - timedelta(seconds=20), "count": 1}
-    first = mutation(record=record, published=published, files={new_id(): by_url()})
-    parked = mutation("append", record, 2, published=published, parked={"files": {}, "failure": None})
+    first = mutation(record=record, published=published, lane="working", files={new_id(): by_url()})
+    parked = mutation("append", record, 2, published=published, lane="parked", parked={"files": {}, "failure": None})
     behind = {"passed": False}
 
     async def passed() -> bool:

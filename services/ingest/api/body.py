@@ -13,7 +13,6 @@ from services.ingest.json_text import JsonText
 from services.ingest.problems import Problem
 from shared import limits
 
-SLICE_BYTES: Final = 64 * limits.KIB  # between two of them the loop serves others
 PARSED_IN_LOOP: Final = 64 * limits.KIB
 GRACE_SECONDS: Final = 5.0
 IN_FLIGHT = Gauge("engine_body_bytes_in_flight", "Bytes of request bodies in memory")
@@ -76,12 +75,11 @@ async def _receive(request: Request, ends: float) -> tuple[bytes, bool]:
 
 
 async def _feed(text: JsonText, piece: bytes) -> None:
-    if len(piece) <= SLICE_BYTES:
-        text.feed(piece)
-        return
-    for start in range(0, len(piece), SLICE_BYTES):
-        text.feed(piece[start : start + SLICE_BYTES])
+    """Let the loop serve others between strings of a body that is made of many."""
+    position = text.feed(piece)
+    while position < len(piece):
         await asyncio.sleep(0)
+        position = text.feed(piece, position)
 
 
 async def _parsed(text: JsonText) -> Any:
