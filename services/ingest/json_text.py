@@ -17,6 +17,7 @@ SKELETON_BYTES: Final = 2 * limits.MIB
 STRING_BYTES: Final = 9 * limits.MIB  # 5 MiB as base64, "+" and "/" as \uXXXX; of longer ones nothing is kept
 PARTS: Final = 100_000  # strings, members and items; a payload of ours has a few thousand
 STRINGS_AT_ONCE: Final = 2000
+QUOTES_IN_A_STRING: Final = 10_000  # escaped ones, in one piece
 _QUOTE, _BACKSLASH = b'"', 0x5C
 
 
@@ -122,18 +123,18 @@ class JsonText:
     def _end_of_string(self, piece: bytes, position: int) -> int:
         """Index of the closing quote, or -1; a quote behind an odd number of backslashes does not close."""
         start = position
-        while True:
+        for _ in range(QUOTES_IN_A_STRING):
             found = piece.find(_QUOTE, start)
-            slashes = _backslashes_before(piece, position, len(piece) if found < 0 else found)
-            reaches_back = slashes == (len(piece) if found < 0 else found) - position
+            stop = len(piece) if found < 0 else found
+            slashes = _backslashes_before(piece, start, stop)
+            reaches_back = start == position and slashes == stop - start
             odd = (slashes + (self._odd if reaches_back else 0)) % 2
             if found < 0 or not odd:
                 self._odd = odd if found < 0 else 0
                 return found
             start = found + 1
             self._strings += 1  # an escaped quote costs as much as a string
-            if self._strings > PARTS:
-                raise _too_many()
+        raise _too_many()
 
     def _keep(self, part: memoryview) -> None:
         assert self._string is not None  # noqa: S101  for the type checker

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.json_text import LONG_STRING, SKELETON_BYTES, STRING_BYTES, JsonText, LongText
+from services.ingest.json_text import LONG_STRING, PARTS, SKELETON_BYTES, STRING_BYTES, JsonText, LongText
 from services.ingest.problems import Problem
 
 characters = st.characters(exclude_categories=["Cs"])
@@ -22,9 +22,15 @@ def parse(text: bytes, cuts: random.Random | None = None) -> object:
     reader, position = JsonText(), 0
     while position < len(text):
         size = cuts.choice([1, 2, 3, 7, 100, LONG_STRING, 50_000]) if cuts else len(text)
-        reader.feed(text[position : position + size])
+        feed(reader, text[position : position + size])
         position += size
     return plain(reader.value())
+
+
+def feed(reader: JsonText, piece: bytes) -> None:
+    position = 0
+    while position < len(piece):
+        position = reader.feed(piece, position)
 
 
 def plain(tree: object) -> object:
@@ -64,7 +70,7 @@ def test_escaped_and_plain_spelling_of_a_long_string_have_one_digest() -> None:
     digests = set()
     for spelling in (base64, base64.replace("/", "\\/"), base64.replace("+", "\\u002B")):
         reader = JsonText()
-        reader.feed(f'["{spelling}"]'.encode())
+        feed(reader, f'["{spelling}"]'.encode())
         [long] = reader.value()
         assert isinstance(long, LongText)
         digests.add(long.sha256)
@@ -87,20 +93,33 @@ def test_what_is_no_json_of_ours_is_refused_as_malformed(text: bytes) -> None:
 
 
 def test_skeleton_beyond_its_limit_is_refused_while_it_streams() -> None:
-    reader, piece = JsonText(), b'"",' * 20_000
+    reader, piece = JsonText(), b"1234567," * 8_000
     for _ in range(SKELETON_BYTES // len(piece)):
-        reader.feed(piece)
+        feed(reader, piece)
     with pytest.raises(Problem) as refused:
-        reader.feed(piece)
+        feed(reader, piece)
+    assert refused.value.code == "payload_too_large"
+
+
+@pytest.mark.parametrize("part", [b'"",', b"[],", b'{"":{}},', b"1,", b'"' + b'\\"' * 9 + b'",'])
+def test_body_of_very_many_parts_is_refused(part: bytes) -> None:
+    with pytest.raises(Problem) as refused:
+        parse(b"[" + part * (PARTS + 1) + b"1]", random.Random(1))
+    assert refused.value.code == "payload_too_large"
+
+
+def test_string_of_very_many_quotes_is_refused() -> None:
+    with pytest.raises(Problem) as refused:
+        parse(b'["' + b'\\"' * 20_000 + b'"]')
     assert refused.value.code == "payload_too_large"
 
 
 def test_a_string_that_no_file_can_be_is_not_kept() -> None:
     reader = JsonText()
-    reader.feed(b'["')
+    feed(reader, b'["')
     for _ in range(STRING_BYTES // 65536 + 2):
-        reader.feed(b"a" * 65536)
-    reader.feed(b'"]')
+        feed(reader, b"a" * 65536)
+    feed(reader, b'"]')
     [long] = reader.value()
     assert isinstance(long, LongText)
     assert long.overlong
