@@ -95,16 +95,17 @@ async def test_a_missing_object_is_missing_everywhere(blobs: Blobs, place: str) 
 
 async def test_a_copy_stays_when_its_source_is_deleted(blobs: Blobs, place: str) -> None:
     await blobs.put(place + "a", b"content", 7)
-    await blobs.copy(place + "a", place + "b c/ü")
+    await blobs.copy(place + "a", place + "b c/ü%41")
     await blobs.delete([place + "a"])
-    assert await blobs.get(place + "b c/ü") == b"content"
-    await blobs.copy(place + "b c/ü", place + "d")
+    assert await blobs.get(place + "b c/ü%41") == b"content"
+    await blobs.copy(place + "b c/ü%41", place + "d")
     assert await blobs.get(place + "d") == b"content"
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1001])
 async def test_deletion_takes_what_is_named_and_may_be_repeated(blobs: Blobs, place: str, count: int) -> None:
-    await asyncio.gather(*(blobs.put(f"{place}{n}", b"x", 1) for n in (*range(min(count, 20)), "kept")))
+    there = {*range(min(count, 10)), *range(max(0, count - 10), count), "kept"}
+    await asyncio.gather(*(blobs.put(f"{place}{n}", b"x", 1) for n in there))
     for _ in range(2):
         await blobs.delete([f"{place}{n}" for n in range(count)])
     assert [key async for key, _, _ in blobs.list(place)] == [f"{place}kept"]
