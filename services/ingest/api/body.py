@@ -34,7 +34,7 @@ class BodyReader:
     seconds: float = limits.BODY_SECONDS
     rate: int = 16 * limits.KIB
     largest: int = limits.BODY_BYTES
-    _held: int = field(default=0, init=False)
+    held: int = field(default=0, init=False)
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[Body]:
@@ -57,10 +57,10 @@ class BodyReader:
             self._hold(-size)
 
     def _hold(self, size: int) -> None:
-        if size > 0 and self._held + size > self.in_flight:
+        if size > 0 and self.held + size > self.in_flight:
             raise Problem("over_capacity", headers={"Retry-After": "5"})
-        self._held += size
-        IN_FLIGHT.set(self._held)
+        self.held += size
+        IN_FLIGHT.set(self.held)
 
 
 async def _receive(request: Request, ends: float) -> tuple[bytes, bool]:

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from starlette.responses import Response
+
 from shared.errors import REQUEST_CODES
 from shared.limits import IDEMPOTENCY_KEY_PATTERN
 
@@ -38,7 +40,7 @@ def write(schema: str, summary: str, *codes: str) -> dict[str, Any]:
     return {
         "summary": summary,
         "status_code": 202,
-        "response_model": None,
+        "response_class": Response,
         "responses": {202: answer} | _problems(*ALWAYS, *WRITES, *codes),
         "openapi_extra": {"requestBody": body, "parameters": [*path, *STEERING, SANDBOX]},
     }
@@ -49,7 +51,7 @@ def read(schema: str, summary: str, *codes: str) -> dict[str, Any]:
     path = KEY if "mutation_not_found" in codes else ID
     return {
         "summary": summary,
-        "response_model": None,
+        "response_class": Response,
         "responses": {200: _json(schema, "Found")} | _problems(*ALWAYS, *codes),
         "openapi_extra": {"parameters": [path, SANDBOX]},
     }
@@ -77,7 +79,7 @@ def plain(summary: str, *statuses: int) -> dict[str, Any]:
     """A route that answers with text and needs no key."""
     text = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
     responses = dict.fromkeys([200, *statuses], text)
-    return {"summary": summary, "response_model": None, "responses": responses, "openapi_extra": {"security": []}}
+    return {"summary": summary, "response_class": Response, "responses": responses, "openapi_extra": {"security": []}}
 
 
 def _json(schema: str, description: str) -> dict[str, Any]:
