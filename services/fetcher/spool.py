@@ -36,6 +36,7 @@ class Spool:
             self._digest.update(self._buffer)
             return bytes(self._buffer)
         await asyncio.to_thread(self._flush)
+        self._file.seek(0)
         return self._file
 
     def sha256(self) -> str:

@@ -1,0 +1,117 @@
+"""Strangers' servers on loopback: they send exactly the bytes a test gives them, and count what is taken."""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Source:
+    """A server whose answer to each request (its path) is written by the test; counts requests and those at once."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.port = 0
+        self.requests: list[str] = []
+        self.heads: list[str] = []
+        self.at_once = self.most_at_once = 0
+
+    def url(self, path: str = "/file", host: str = "source.example") -> str:
+        """A URL of this server under a name that the fake resolver knows."""
+        return f"http://{host}:{self.port}{path}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request and hang up."""
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            self.heads.append(head)
+            self.requests.append(head.split(" ")[1])
+            await self._answer(self.requests[-1], writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.at_once -= 1
+            writer.close()
+
+
+@asynccontextmanager
+async def open_source(answer: Answer) -> AsyncIterator[Source]:
+    """A running source."""
+    source = Source(answer)
+    server = await asyncio.start_server(source.serve, "127.0.0.1", 0)
+    source.port = server.sockets[0].getsockname()[1]
+    yield source
+    server.close()
+
+
+def sends(*parts: bytes) -> Answer:
+    """An answer of these raw bytes."""
+
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.writelines(parts)
+
+    return answer
+
+
+def one_after_another(*answers: Answer) -> Answer:
+    """The first request gets the first answer, and so on; the last one for ever."""
+    left = list(answers)
+
+    async def answer(path: str, writer: asyncio.StreamWriter) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(path, writer)
+
+    return answer
+
+
+async def resets(_: str, writer: asyncio.StreamWriter) -> None:
+    """A connection that breaks with a reset."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def everything_here(host: str) -> Sequence[str]:
+    """A fake resolver: every name is this machine."""
+    return ["127.0.0.1"]
+
+
+class EndlessSource:
+    """Sends a body without end as fast as it is taken, from a thread; `taken` counts what the other side received."""
+
+    def __init__(self, head: bytes, block: bytes) -> None:
+        self._head, self._block = head, block
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.taken = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection:
+            connection.recv(65536)
+            sent = 0
+            try:
+                connection.sendall(self._head)
+                while True:
+                    left = memoryview(self._block)
+                    while left:
+                        count = connection.send(left)
+                        sent, left = sent + count, left[count:]
+                        (unsent,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4))
+                        self.taken = sent - unsent
+            except OSError:
+                return
+
+    async def gone(self) -> None:
+        """Wait until the other side has hung up."""
+        await asyncio.to_thread(self._thread.join, 30)
+        self._listening.close()

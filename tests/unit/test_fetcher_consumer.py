@@ -1,0 +1,178 @@
+"""Consuming: everything at once, commits without gaps, pauses instead of blocking, nothing kept over a rebalance."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from aiokafka.errors import CommitFailedError
+from structlog.testing import capture_logs
+
+from services.fetcher.consumer import FetchConsumer
+from services.fetcher.window import Window
+from shared import events
+from shared.broker import Publisher
+from shared.consume import BUGS_IN_A_ROW, DeadLetters
+from shared.process import Lifecycle
+from tests.fakes_fetcher import FakeKafkaConsumer, FakeRecord
+from tests.unit.test_fetcher_handler import World, accepted
+
+
+class Member:
+    """One fetcher with its broker side."""
+
+    def __init__(self, world: World, size: int = 8, batch: int = 2) -> None:
+        self.world, self.kafka, self.lifecycle = world, FakeKafkaConsumer(0, 1), Lifecycle()
+        letters = DeadLetters(cast(Publisher, world.publisher))
+        self.consumer = FetchConsumer(world.handler, letters, Window(size, 100), self.lifecycle, batch)
+
+    async def take(self, *records: FakeRecord) -> None:
+        """A batch comes in."""
+        await self.consumer.on_batch(cast(Any, records), cast(Any, self.kafka))
+
+    async def committed(self) -> dict[int, int]:
+        """The broker's offsets after a commit."""
+        await self.consumer.commit()
+        return self.kafka.offsets
+
+
+def record(offset: int, *files: str, partition: int = 0) -> FakeRecord:
+    return FakeRecord(events.encode(accepted(*files, mutation=f"m{partition}.{offset}")), offset, partition)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until it holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_slow_download_holds_back_the_commit_of_its_partition_and_nothing_else() -> None:
+    world = World()
+    world.downloader.held = {"slow"}
+    member = Member(world)
+    await member.take(record(0), record(1, "slow"), record(2, "fast"), record(7, partition=1))
+    await until(lambda: len(world.publisher.published) == 3)
+    assert await member.committed() == {0: 1, 1: 8}
+    world.downloader.gates["slow"].set()
+    await until(lambda: member.consumer.idle)
+    assert await member.committed() == {0: 3, 1: 8}
+
+
+async def test_full_window_pauses_and_room_resumes() -> None:
+    world = World()
+    world.downloader.held = {"a", "b", "c"}
+    member = Member(world, size=4, batch=2)
+    await member.take(record(0, "a"), record(1, "b"))
+    assert member.kafka.stopped == set()
+    await member.take(record(2, "c"))
+    assert member.kafka.stopped == member.kafka.assigned
+    world.downloader.gates["c"].set()
+    await until(lambda: not member.kafka.stopped)
+    assert world.publisher.ids == ["m0.2"]
+    await member.consumer.on_partitions_assigned(set())
+
+
+async def test_rebalance_drains_commits_and_starts_empty() -> None:
+    world = World()
+    world.downloader.held = {"soon"}
+    member = Member(world)
+    await member.take(record(0, "soon"))
+    await until(lambda: world.downloader.asked == ["soon"])
+    revoked = asyncio.create_task(member.consumer.on_partitions_revoked(member.kafka.assigned))
+    await asyncio.sleep(0)
+    await member.take(record(1))  # still in the client's buffer: not taken in, comes again
+    world.downloader.gates["soon"].set()
+    await revoked
+    assert member.kafka.offsets == {0: 1}
+    assert world.publisher.ids == ["m0.0"]
+    await member.consumer.on_partitions_assigned(member.kafka.assigned)
+    await member.take(record(1))
+    await until(lambda: member.consumer.idle)
+    assert await member.committed() == {0: 2}
+
+
+async def test_what_is_in_flight_at_a_new_assignment_is_never_committed() -> None:
+    world = World()
+    world.downloader.held = {"late"}
+    member = Member(world)
+    await member.take(record(5, "late"))
+    await until(lambda: world.downloader.asked == ["late"])
+    await member.consumer.on_partitions_assigned(member.kafka.assigned)
+    world.downloader.gates["late"].set()
+    await until(lambda: member.consumer.idle)
+    assert await member.committed() == {}
+    assert world.publisher.published == []
+
+
+async def test_undecodable_record_goes_to_the_dead_letters_and_is_passed() -> None:
+    world = World()
+    member = Member(world)
+    await member.take(FakeRecord(b"\xff no event", 0), FakeRecord(None, 1), record(2))
+    await until(lambda: member.consumer.idle)
+    assert world.publisher.letters == [("mutations.accepted.dlq", b"\xff no event"), ("mutations.accepted.dlq", None)]
+    assert world.publisher.ids == ["m0.2"]
+    assert await member.committed() == {0: 3}
+
+
+async def test_absent_ledger_and_broker_lose_nothing() -> None:
+    world = World()
+    world.ledger.away = world.publisher.away = 1
+    member = Member(world)
+    await member.take(record(0, "f"), record(1))
+    await until(lambda: member.consumer.idle)
+    assert sorted(world.publisher.ids) == ["m0.0", "m0.1"]
+    assert world.publisher.letters == []
+    assert await member.committed() == {0: 2}
+
+
+async def test_refused_commit_is_made_again() -> None:
+    member = Member(World())
+    member.kafka.refusals = [CommitFailedError("rebalance")]
+    await member.take(record(0))
+    await until(lambda: member.consumer.idle)
+    assert await member.committed() == {}
+    assert await member.committed() == {0: 1}
+
+
+async def test_ended_mutation_is_not_downloaded() -> None:
+    world = World("m0.0")
+    member = Member(world)
+    await member.take(record(0, "f"), record(1, "g"))
+    await until(lambda: member.consumer.idle)
+    assert world.downloader.asked == ["g"]
+    assert len(world.publisher.published) == 2
+
+
+async def test_stop_waits_for_what_is_in_flight_and_takes_nothing_in() -> None:
+    world = World()
+    world.downloader.held = {"f"}
+    member = Member(world)
+    await member.take(record(0, "f"))
+    stopped = asyncio.create_task(member.consumer.stop(10))
+    await asyncio.sleep(0)
+    await member.take(record(1))
+    world.downloader.gates["f"].set()
+    await stopped
+    assert member.kafka.offsets == {0: 1}
+    assert world.publisher.ids == ["m0.0"]
+
+
+async def test_stop_leaves_what_does_not_end_in_time_uncommitted() -> None:
+    world = World()
+    world.downloader.held = {"f"}
+    member = Member(world)
+    await member.take(record(0), record(1, "f"))
+    await until(lambda: world.downloader.asked == ["f"])
+    await member.consumer.stop(0.05)
+    assert member.kafka.offsets == {0: 1}
+
+
+async def test_too_many_bugs_in_a_row_stop_the_service() -> None:
+    world = World(f=ZeroDivisionError())
+    member = Member(world, size=200)
+    with capture_logs():
+        await member.take(*(record(offset, "f") for offset in range(BUGS_IN_A_ROW)))
+        await until(lambda: member.consumer.idle)
+    assert member.lifecycle.stopping.is_set()
+    assert member.lifecycle.exit_code == 1
+    assert all(event.error is not None for _, event, _ in world.publisher.published)
