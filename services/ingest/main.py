@@ -44,7 +44,7 @@ async def run(settings: IngestSettings) -> int:
         offsets = await stack.enter_async_context(open_offsets(settings))
 
         relay = Relay(MongoOutbox(client), producer)
-        jobs = (watch_loop_lag, relay.run, relay.scan, partial(_watch_lost, client, relay, offsets))
+        jobs = (watch_loop_lag, relay.run, relay.recount, relay.look, partial(_watch_lost, client, relay, offsets))
         await stack.enter_async_context(background(*jobs))
 
         ledger = MongoLedger(client)

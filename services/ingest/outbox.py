@@ -29,9 +29,16 @@ class MongoOutbox:
         async with translated():
             return [str(name) for name in await self._mutations(environment).distinct("tenant", {"lane": WAITING})]
 
-    async def waiting(self, environment: str, tenant: str, limit: int) -> list[Document]:
-        """A tenant's mutations that were never published, the oldest first."""
-        return await self._read(environment, {"lane": WAITING, "tenant": tenant}, limit)
+    async def waiting(self, environment: str, tenant: str, before: datetime, limit: int) -> list[Document]:
+        """A tenant's mutations that were never published and were accepted before this time, the oldest first."""
+        found = await self._read(environment, {"lane": WAITING, "tenant": tenant}, limit)
+        return [document for document in found if document["createdAt"] < before]
+
+    async def lanes(self, environment: str, ids: Iterable[str]) -> dict[str, str]:
+        """The lanes of these mutations, by id; those that have ended have none."""
+        async with translated():
+            found = self._mutations(environment).find({"_id": {"$in": list(ids)}}, {"lane": 1})
+            return {document["_id"]: document["lane"] async for document in found if "lane" in document}
 
     async def under_way(self, environment: str, tenant: str) -> int:
         """How many of a tenant's mutations are marked published, unfinished and not parked."""

@@ -1,37 +1,41 @@
 """From the ledger to Kafka: at once in the background, later where Kafka is away or the tenant's window is full.
 
-The ledger is the queue: whatever is dropped here (a kill, a full queue, a failed publish) is found there again.
+The ledger is the queue: whatever is lost here (a kill, a full queue, a failed publish) is found there again.
 """
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import structlog
 
-from services.ingest.windows import RECOUNT_SECONDS, Counts, Windows
+from services.ingest.windows import FINISHED_SECONDS, QUEUE, Offered, Window
 from shared import topics
 from shared.broker import Outgoing
 from shared.errors import DependencyUnavailable
-from shared.events import MutationAccepted
-from shared.ledger import Document
+from shared.ledger import WAITING, Document
 from shared.observability import next_traceparent
 from shared.outbox import accepted_event
 
 log = structlog.get_logger()
-QUEUE: Final = 2000
-BATCH: Final = 100
-SCAN_SECONDS: Final = 2.0
 ENVIRONMENTS: Final = ("live", "sandbox")
-Offered = tuple[str, str, MutationAccepted, str]  # environment, mutation id, event, traceparent
+TURN: Final = 20  # what a tenant may publish before the next one has its turn
+RECOUNT_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 3.0
+MARK_SECONDS: Final = 2.0
+FORGOTTEN_SECONDS: Final = 3.0  # what waits for less is probably in somebody's queue
 
 
-class Outbox(Counts, Protocol):
+class Outbox(Protocol):
     """What the relay asks the ledger; see MongoOutbox."""
 
     async def waiting_tenants(self, environment: str) -> list[str]: ...
-    async def waiting(self, environment: str, tenant: str, limit: int) -> list[Document]: ...
+    async def waiting(self, environment: str, tenant: str, before: datetime, limit: int) -> list[Document]: ...
+    async def lanes(self, environment: str, ids: Iterable[str]) -> dict[str, str]: ...
+    async def under_way(self, environment: str, tenant: str) -> int: ...
+    async def finished(self, environment: str, tenant: str, seconds: float) -> int: ...
     async def mark_published(self, environment: str, ids: Iterable[str]) -> None: ...
     async def mark_published_again(self, environment: str, documents: Iterable[Document]) -> None: ...
 
@@ -43,102 +47,96 @@ class Publisher(Protocol):
 
 
 class Relay:
-    """`offer` never blocks and never fails; `run` and `scan` are endless jobs."""
+    """`offer` never blocks and never fails; `run`, `recount` and `look` are endless jobs."""
 
     def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
         self._outbox, self._publisher = outbox, publisher
-        self._windows = Windows(outbox)
-        self._queue: deque[Offered] = deque()
-        self._published: list[Offered] = []  # acknowledged, not marked yet
-        self._in_hand: set[str] = set()
-        self._offered = asyncio.Event()
+        self._windows: dict[tuple[str, str], Window] = {}
+        self._changed = asyncio.Event()
 
     def offer(self, environment: str, document: Any) -> None:
-        """Publish soon, if the tenant's window has a place; otherwise it waits in the ledger."""
-        if len(self._queue) >= QUEUE:
-            self._windows.waits(environment, document["tenant"])
-        elif self._windows.take(environment, document["tenant"]):
-            self._queue.append(_offered(environment, document))
-            self._in_hand.add(document["_id"])
-            self._offered.set()
+        """Publish soon, if the tenant's window has a place; otherwise it waits."""
+        self._window(environment, document["tenant"]).offer(_offered(environment, document))
+        self._changed.set()
 
     async def run(self) -> None:
-        """Publish what was offered, in batches."""
+        """Publish in fair turns what may go."""
         while True:
-            await self._offered.wait()
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            if not self._queue:
-                self._offered.clear()
-            self._published += await self.publish(batch)
+            await self._changed.wait()
+            self._changed.clear()
+            while batch := [o for window in self._windows.values() for o in window.take(TURN, time.monotonic())]:
+                await self._publish(batch)
 
-    async def scan(self) -> None:
-        """Twice a second give those that wait their fair turns; every few seconds look for forgotten ones."""
-        rounds = 0
+    async def recount(self) -> None:
+        """Twice a second count the windows anew."""
         while True:
             await asyncio.sleep(RECOUNT_SECONDS)
+            for name, window in list(self._windows.items()):
+                try:
+                    await self._count(*name, window)
+                except DependencyUnavailable as error:
+                    log.warning("relay.postponed", error=str(error))
+                if window.idle:
+                    del self._windows[name]
+            self._changed.set()
+
+    async def look(self) -> None:
+        """Every few seconds look for what waits in the ledger and in nobody's queue."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
             try:
-                await self._mark()
-                if rounds % int(SCAN_SECONDS / RECOUNT_SECONDS) == 0:
-                    await self._look()
-                for environment, tenant in self._windows.waiting():
-                    await self._turn(environment, tenant)
+                for environment in ENVIRONMENTS:
+                    for tenant in await self._outbox.waiting_tenants(environment):
+                        self._window(environment, tenant).forgotten = True
             except DependencyUnavailable as error:
                 log.warning("relay.postponed", error=str(error))
-            rounds += 1
-
-    async def publish(self, batch: list[Offered]) -> list[Offered]:
-        """Publish; only an acknowledged publish counts, the others wait in the ledger. Those that count."""
-        results = await self._publisher.publish_many((topics.ACCEPTED, event, trace) for _, _, event, trace in batch)
-        done = []
-        for offered, error in zip(batch, results, strict=True):
-            if error is None:
-                done.append(offered)
-            else:
-                self._windows.waits(offered[0], offered[2].tenant)
-                self._in_hand.discard(offered[1])
-        return done
 
     async def publish_again(self, environment: str, documents: list[Document]) -> None:
         """Publish what is known to be lost; its place in the window it has already."""
-        for start in range(0, len(documents), BATCH):
-            batch = documents[start : start + BATCH]
-            done = {name for _, name, _, _ in await self.publish([_offered(environment, each) for each in batch])}
-            await self._outbox.mark_published_again(environment, [each for each in batch if each["_id"] in done])
+        results = await self._send([_offered(environment, each) for each in documents])
+        again = [each for each, error in zip(documents, results, strict=True) if error is None]
+        await self._outbox.mark_published_again(environment, again)
 
-    async def _mark(self) -> None:
-        """Record what was published in the last half second. Most of it has ended by now, which costs no write.
+    def _window(self, environment: str, tenant: str) -> Window:
+        return self._windows.setdefault((environment, tenant), Window())
 
-        A kill before this leaves published mutations unmarked: they are published again, under the same ce_id.
+    async def _send(self, batch: list[Offered]) -> list[BaseException | None]:
+        return await self._publisher.publish_many((topics.ACCEPTED, o.event, o.traceparent) for o in batch)
+
+    async def _publish(self, batch: list[Offered]) -> None:
+        """Publish; only an acknowledged publish counts, the others wait in the ledger."""
+        for offered, error in zip(batch, await self._send(batch), strict=True):
+            if error is not None:
+                self._window(offered.environment, offered.event.tenant).refused([offered.id])
+
+    async def _count(self, environment: str, tenant: str, window: Window) -> None:
+        """Forget what has ended, mark what takes longer, count, and fetch what waits in the ledger.
+
+        Most has ended before it is marked, which saves the write. A kill before the mark leaves published mutations
+        in the lane `waiting`: they are published again, under the same ce_id.
         """
-        published, self._published = self._published, []
-        for environment in ENVIRONMENTS:
-            names = [name for where, name, _, _ in published if where == environment]
-            try:
-                await self._outbox.mark_published(environment, names)
-            except DependencyUnavailable:
-                self._published += [each for each in published if each[0] == environment]
-                raise
-            self._in_hand -= set(names)
+        lanes = await self._outbox.lanes(environment, window.sent) if window.sent else {}
+        settled = {name for name in window.sent if lanes.get(name) != WAITING}
+        old = time.monotonic() - MARK_SECONDS
+        slow = [name for name, sent in window.sent.items() if name not in settled and sent < old]
+        await self._outbox.mark_published(environment, slow)
+        for name in [*settled, *slow]:
+            window.sent.pop(name, None)
+        if window.queue or window.forgotten:
+            window.marked = await self._outbox.under_way(environment, tenant)
+            finished = await self._outbox.finished(environment, tenant, FINISHED_SECONDS)
+            window.size = max(finished, Window().size)
+        if window.forgotten and not window.queue:
+            await self._refill(environment, tenant, window)
 
-    async def _look(self) -> None:
-        for environment in ENVIRONMENTS:
-            for tenant in await self._outbox.waiting_tenants(environment):
-                self._windows.waits(environment, tenant)
-
-    async def _turn(self, environment: str, tenant: str) -> None:
-        """Publish the oldest of a tenant's waiting mutations, as many as its window has places."""
-        free = min(await self._windows.recount(environment, tenant), QUEUE)
-        if not free:
-            return
-        found = await self._outbox.waiting(environment, tenant, free + len(self._in_hand))
-        mine = [document for document in found if document["_id"] not in self._in_hand][:free]
-        self._windows.published(environment, tenant, len(mine), left=len(mine) == free)
-        for start in range(0, len(mine), BATCH):
-            batch = [_offered(environment, document) for document in mine[start : start + BATCH]]
-            self._published += await self.publish(batch)
-        await self._mark()
+    async def _refill(self, environment: str, tenant: str, window: Window) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=FORGOTTEN_SECONDS)
+        limit = min(2 * window.size + len(window.sent), QUEUE)
+        found = await self._outbox.waiting(environment, tenant, before, limit)
+        window.forgotten = len(found) == limit
+        window.queue.extend(_offered(environment, each) for each in found if not window.holds(each["_id"]))
 
 
 def _offered(environment: str, document: Document) -> Offered:
     event = accepted_event("sandbox" if environment == "sandbox" else "live", document)
-    return environment, document["_id"], event, next_traceparent(document.get("traceparent"))
+    return Offered(environment, event, next_traceparent(document.get("traceparent")))

@@ -1,69 +1,69 @@
 """A tenant's window: how many of its mutations may be published and unfinished at once (design §8)."""
 
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
+from shared.events import MutationAccepted
 from shared.limits import WINDOW_LEAST
 
-FINISHED_SECONDS: Final = 2.0
-RECOUNT_SECONDS: Final = 0.5
+FINISHED_SECONDS: Final = 2.0  # a window is what the pipeline finished in this time, and not less than WINDOW_LEAST
+QUEUE: Final = 2000  # what waits here, a tenant; the rest waits in the ledger alone
 
 
-class Counts(Protocol):
-    """What a window is counted from; see MongoOutbox."""
+class Offered(NamedTuple):
+    """A mutation that the ledger holds, as it goes to Kafka."""
 
-    async def under_way(self, environment: str, tenant: str) -> int: ...
-    async def finished(self, environment: str, tenant: str, seconds: float) -> int: ...
+    environment: str
+    event: MutationAccepted
+    traceparent: str
+
+    @property
+    def id(self) -> str:
+        """The mutation id."""
+        return self.event.mutation_id
 
 
 @dataclass(slots=True)
 class Window:
-    """One tenant's window; `under_way` only grows between two counts, so it errs on the small side."""
+    """One tenant's window in one environment, counted from the ledger: a dead ingest loses nothing."""
 
+    queue: deque[Offered] = field(default_factory=deque)
+    sent: dict[str, float] = field(default_factory=dict)  # published from here, by id, at which time; fate unknown
     size: int = WINDOW_LEAST
-    under_way: int = 0
-    waiting: bool = False
+    marked: int = 0  # published and unfinished, as the ledger has it
+    forgotten: bool = False  # the ledger holds waiting mutations that are not in the queue
 
     @property
     def free(self) -> int:
         """How many more may be published now."""
-        return max(self.size - self.under_way, 0)
+        return max(self.size - self.marked - len(self.sent), 0)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to keep it for."""
+        return not (self.queue or self.sent or self.forgotten)
 
-class Windows:
-    """The windows of all tenants; counted from the ledger, so a dead ingest loses nothing."""
+    def offer(self, offered: Offered) -> None:
+        """Queue it; what has no room is found in the ledger later."""
+        if self.forgotten or len(self.queue) >= QUEUE:
+            self.forgotten = True
+        else:
+            self.queue.append(offered)
 
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
-        self._windows: dict[tuple[str, str], Window] = defaultdict(Window)
+    def take(self, most: int, now: float) -> list[Offered]:
+        """The oldest that may go now."""
+        taken = [self.queue.popleft() for _ in range(min(most, self.free, len(self.queue)))]
+        self.sent |= {offered.id: now for offered in taken}
+        return taken
 
-    def take(self, environment: str, tenant: str) -> bool:
-        """A place for one more, unless the window is full or older ones wait for it."""
-        window = self._windows[environment, tenant]
-        if window.waiting or not window.free:
-            window.waiting = True
-            return False
-        window.under_way += 1
-        return True
+    def refused(self, ids: Iterable[str]) -> None:
+        """Their publish failed: they wait in the ledger."""
+        for name in ids:
+            self.sent.pop(name, None)
+        self.forgotten = True
 
-    def waits(self, environment: str, tenant: str) -> None:
-        """The ledger holds unpublished mutations of this tenant."""
-        self._windows[environment, tenant].waiting = True
-
-    def waiting(self) -> list[tuple[str, str]]:
-        """Tenants for which something waits."""
-        return [name for name, window in self._windows.items() if window.waiting]
-
-    async def recount(self, environment: str, tenant: str) -> int:
-        """Count anew; how many may be published now."""
-        window = self._windows[environment, tenant]
-        window.under_way = await self._counts.under_way(environment, tenant)
-        window.size = max(await self._counts.finished(environment, tenant, FINISHED_SECONDS), WINDOW_LEAST)
-        return window.free
-
-    def published(self, environment: str, tenant: str, count: int, left: bool) -> None:
-        """So many were published; `left`: more of them wait."""
-        window = self._windows[environment, tenant]
-        window.under_way += count
-        window.waiting = left
+    def holds(self, name: str) -> bool:
+        """Whether this mutation is in hand here."""
+        return name in self.sent or any(offered.id == name for offered in self.queue)

@@ -28,19 +28,22 @@ class MongoLedger:
 
     async def read(self, environment: str, ids: Sequence[str]) -> dict[str, Notice]:
         """The notices of these mutations, where the ledger holds them and they have ended."""
-        query = {"_id": {"$in": list(ids)}, "outcome": {"$type": "object"}, "endedAt": {"$type": "date"}}
+        # By id alone: the embedded server reads the whole collection for anything more.
+        stages: list[Document] = [{"$match": {"_id": {"$in": list(ids)}}}, {"$project": PROJECTION}]
         async with translated():
-            found = await self._databases[environment].mutations.aggregate(
-                [{"$match": query}, {"$project": PROJECTION}]
-            )
-            return {document["_id"]: _notice(environment, document) async for document in found}
+            found = await self._databases[environment].mutations.aggregate(stages)
+            return {
+                document["_id"]: _notice(environment, document)
+                async for document in found
+                if document.get("outcome") and document.get("endedAt")
+            }
 
     async def settle(self, environment: str, ids: Collection[str]) -> None:
         """Clear `owed`; void where it is clear already."""
         if ids:
             async with translated():
                 await self._databases[environment].mutations.update_many(
-                    {"_id": {"$in": list(ids)}, "owed": True}, {"$unset": {"owed": ""}}
+                    {"_id": {"$in": list(ids)}}, {"$unset": {"owed": ""}}
                 )
 
 

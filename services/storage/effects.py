@@ -27,14 +27,14 @@ def document_effects(database: str, mutation: Document, decision: Decision) -> l
 def record_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
     """The record changes only where its version is smaller than ours; every end lifts its sequence."""
     namespace = f"{database}.records"
-    operations = []
     if decision.record is not None:
         born = decision.record | {"version": decision.version, "sequence": decision.version}
         born_id = born.pop("_id")
-        operations.append(UpdateOne({"_id": born_id}, {"$setOnInsert": born}, upsert=True, namespace=namespace))
+        return [UpdateOne({"_id": born_id}, {"$setOnInsert": born}, upsert=True, namespace=namespace)]
+    operations = []
     for place in mutation["places"]:
         record = {"_id": place["record"].rsplit("/", 1)[1], "tenant": mutation["tenant"]}
-        if decision.version is not None and decision.record is None:
+        if decision.version is not None:
             newer = {"$set": {"version": place["sequence"], "updatedAt": mutation["createdAt"]}}
             younger = record | {"version": {"$lt": place["sequence"]}, "removedAt": None}
             operations.append(UpdateOne(younger, newer, namespace=namespace))
@@ -45,7 +45,8 @@ def record_effects(database: str, mutation: Document, decision: Decision) -> lis
 def finish_effect(database: str, mutation: Document, decision: Decision) -> Operation:
     """The end: compare-and-set on `applying`; the outcome is owed from here on, the inline payload is gone."""
     now = datetime.now(UTC)
-    gone = {f"files.{name}.data": "" for name in mutation.get("files") or {}} | {"fields": "", "decision": "", "lane": ""}
+    payload = {f"files.{name}.data": "" for name in mutation.get("files") or {}}
+    gone = payload | {"fields": "", "decision": "", "lane": ""}
     ended: dict[str, Any] = {
         "status": decision.status,
         "outcome": decision.outcome,
