@@ -27,7 +27,6 @@ def notice(mutation: str = "m1", **changed: Any) -> Notice:
         outcome={"mutationId": mutation, "status": "completed", "sequence": 1},
         ended_at=NOW,
         expire_at=NOW + timedelta(days=90),
-        read_at=NOW,
         callback_url="https://hooks.example.com/in",
         traceparent=TRACE,
         owed=True,
@@ -102,8 +101,8 @@ class InMemoryQueue:
         self.postponed: dict[str, float] = {}
         self.ended: list[str] = []
 
-    async def due(self, environment: str, limit: int, crowded: Sequence[Lane]) -> list[Due]:
-        return [Due(each, lane) for each, lane in self.waiting.items() if lane not in crowded][:limit]
+    async def due(self, environment: str, limit: int, passed: int) -> list[Due]:
+        return [Due(each, lane) for each, lane in self.waiting.items()][passed : passed + limit]
 
     async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, int]:
         mine = [each for each in ids if self.waiting.pop(each, None) and each not in self.others]

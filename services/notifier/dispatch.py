@@ -25,7 +25,7 @@ def host_of(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the ledger says of an ended mutation; `read_at` is the database's time."""
+    """What the ledger says of an ended mutation."""
 
     mutation_id: str
     environment: str
@@ -33,7 +33,6 @@ class Notice:
     outcome: dict[str, Any]
     ended_at: datetime
     expire_at: datetime
-    read_at: datetime
     callback_url: str | None
     traceparent: str
     owed: bool

@@ -64,11 +64,6 @@ class FairDispatcher:
         """How many attempts in a row got no answer."""
         return self._failures.get(lane, 0)
 
-    def crowded_lanes(self) -> list[Lane]:
-        """Lanes without room whose receivers answer."""
-        full = (lane for lane, queue in self._queues.items() if queue.taken >= self._room.in_memory_per_lane)
-        return [lane for lane in full if self.failures(lane) < FAILING_FROM]
-
     def reserve(self, lane: Lane) -> bool:
         """Take room for one dispatch, if there is any."""
         queue = self._queues.setdefault(lane, _Queue())

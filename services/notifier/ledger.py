@@ -2,22 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from services.notifier.dispatch import Notice
 from shared.ledger import Database, Document, translated
 from shared.limits import KEPT_SECONDS
 
-PROJECTION: Final[dict[str, Any]] = {
-    "tenant": 1,
-    "outcome": 1,
-    "endedAt": 1,
-    "expireAt": 1,
-    "callbackUrl": 1,
-    "traceparent": 1,
-    "owed": 1,
-    "readAt": "$$NOW",
-}
+PROJECTION: Final = ("tenant", "outcome", "endedAt", "expireAt", "callbackUrl", "traceparent", "owed")
 
 
 class MongoLedger:
@@ -29,9 +20,8 @@ class MongoLedger:
     async def read(self, environment: str, ids: Sequence[str]) -> dict[str, Notice]:
         """The notices of these mutations, where the ledger holds them and they have ended."""
         # By id alone: the embedded server reads the whole collection for anything more.
-        stages: list[Document] = [{"$match": {"_id": {"$in": list(ids)}}}, {"$project": PROJECTION}]
         async with translated():
-            found = await self._databases[environment].mutations.aggregate(stages)
+            found = self._databases[environment].mutations.find({"_id": {"$in": list(ids)}}, PROJECTION)
             return {
                 document["_id"]: _notice(environment, document)
                 async for document in found
@@ -43,7 +33,7 @@ class MongoLedger:
         if ids:
             async with translated():
                 await self._databases[environment].mutations.update_many(
-                    {"_id": {"$in": list(ids)}}, {"$unset": {"owed": ""}}
+                    {"_id": {"$in": list(ids)}}, {"$unset": {"owed": "", "lane": ""}}
                 )
 
 
@@ -55,7 +45,6 @@ def _notice(environment: str, document: Document) -> Notice:
         outcome=document["outcome"],
         ended_at=document["endedAt"],
         expire_at=document.get("expireAt") or document["endedAt"] + timedelta(seconds=KEPT_SECONDS),
-        read_at=document["readAt"],
         callback_url=document.get("callbackUrl"),
         traceparent=document.get("traceparent", ""),
         owed=document.get("owed", False),

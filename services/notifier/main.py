@@ -15,6 +15,7 @@ import uvloop
 
 from services.notifier import metrics
 from services.notifier.attempts import MongoAttempts
+from services.notifier.clock import DatabaseClock
 from services.notifier.consumer import CompletedConsumer
 from services.notifier.courier import Courier, RetryPolicy, got_no_answer
 from services.notifier.deliveries import MongoDeliveries
@@ -54,8 +55,9 @@ class Deliverer:
         self._stop_seconds = settings.stop_seconds
         self._courier = Courier(open_tenants(client, settings), sender, retries, rng)
         self.ledger = MongoLedger(places)
-        self.deliveries = MongoDeliveries(places, holder, settings.delivery_lease_seconds)
-        self.recorder = Recorder(MongoAttempts(client, places, holder), settings.result_linger_seconds)
+        clock = DatabaseClock(client)
+        self.deliveries = MongoDeliveries(places, clock, holder, settings.delivery_lease_seconds)
+        self.recorder = Recorder(MongoAttempts(client, places, clock, holder), settings.result_linger_seconds)
         self.dispatcher = FairDispatcher(self._attempt, _room(settings), time.monotonic)
         self.poller = Poller(
             list(places), self.deliveries, self.ledger, self.dispatcher, rng, settings.delivery_poll_seconds

@@ -16,15 +16,16 @@ from shared.errors import DependencyUnavailable
 
 log = structlog.get_logger()
 
-BATCH: Final = 500
+PAGE: Final = 500
+PAGES: Final = 10
 LEAST_SECONDS: Final = 0.05  # between two looks, however soon there is room again
 
 
 class Queue(Protocol):
     """Deliveries that wait in the database."""
 
-    async def due(self, environment: str, limit: int, crowded: Sequence[Lane]) -> list[Due]:
-        """What is due, the longest due first; none of crowded lanes."""
+    async def due(self, environment: str, limit: int, passed: int) -> list[Due]:
+        """Up to `limit` of what is due, the longest due first, after the `passed` first ones."""
 
     async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, int]:
         """Lease them; the attempts made so far of each that is ours."""
@@ -72,16 +73,19 @@ class Poller:
             await self._pause(at_once=any(more))
 
     async def look(self, environment: str) -> bool:
-        """Take up what is due and fits; whether there may be more that fits."""
-        limit = min(self._dispatcher.free, BATCH)
-        if limit <= 0:
-            return False
-        found = await self._queue.due(environment, limit, self._dispatcher.crowded_lanes())
-        reserved = {due.delivery: due.lane for due in found if self._dispatcher.reserve(due.lane)}
-        if reserved:
-            await self._take(environment, dict(reserved))
-        put_off = await self._put_off(environment, [due for due in found if due.delivery not in reserved])
-        return len(found) == limit and bool(reserved or put_off)
+        """Take up what is due and fits; whether there may be more behind it."""
+        passed = 0
+        for page in range(PAGES):
+            found = await self._queue.due(environment, PAGE, passed)
+            reserved = {due.delivery: due.lane for due in found if self._dispatcher.reserve(due.lane)}
+            if reserved:
+                await self._take(environment, dict(reserved))
+            left = [due for due in found if due.delivery not in reserved]
+            if self._dispatcher.free <= 0 or len(found) < PAGE:
+                await self._put_off(environment, left, also_busy=False)
+                return False
+            passed += len(left) - await self._put_off(environment, left, also_busy=page == PAGES - 1)
+        return True
 
     async def _take(self, environment: str, reserved: dict[str, Lane]) -> None:
         """Lease and submit. A kill in between leaves leases that run out."""
@@ -100,16 +104,23 @@ class Poller:
             log.warning("deliveries.undeliverable", mutations=lost)
             await self._queue.end_undeliverable(environment, lost)
 
-    async def _put_off(self, environment: str, left: Sequence[Due]) -> int:
-        """A lane that answers nothing must not stand at the head of the queue for ever; a busy one may wait there."""
-        failing: defaultdict[Lane, list[str]] = defaultdict(list)
+    async def _put_off(self, environment: str, left: Sequence[Due], also_busy: bool) -> int:
+        """What answers nothing must not stand at the head of the queue; what is busy may, if the rest is in sight."""
+        pauses: defaultdict[float, list[str]] = defaultdict(list)
+        of_lane: dict[Lane, float] = {}
         for due in left:
-            if self._dispatcher.failures(due.lane) >= schedule.FAILING_FROM:
-                failing[due.lane].append(due.delivery)
-        for lane, ids in failing.items():
-            pause = schedule.postponement(self._dispatcher.failures(lane), self._rng)
+            pause = of_lane.setdefault(due.lane, self._pause_of(due.lane, also_busy))
+            pauses[pause].append(due.delivery)
+        pauses.pop(0.0, None)
+        for pause, ids in pauses.items():
             await self._queue.postpone(environment, ids, pause)
-        return len(failing)
+        return sum(map(len, pauses.values()))
+
+    def _pause_of(self, lane: Lane, also_busy: bool) -> float:
+        failures = self._dispatcher.failures(lane)
+        if failures >= schedule.FAILING_FROM:
+            return schedule.postponement(failures, self._rng)
+        return schedule.BUSY_SECONDS if also_busy else 0.0
 
     async def _pause(self, at_once: bool) -> None:
         await asyncio.sleep(LEAST_SECONDS)

@@ -30,6 +30,7 @@ RETRY_AFTER_MOST: Final = 2.0  # a receiver may stretch our own pause to twice i
 FAILING_FROM: Final = 3
 POSTPONE_FIRST: Final = 15.0
 POSTPONE_MOST: Final = 5 * MINUTE
+BUSY_SECONDS: Final = 30.0  # one that answers, but whose backlog hides everybody else's
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:

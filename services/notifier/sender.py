@@ -14,7 +14,9 @@ from shared import limits
 from shared.egress import EgressPolicy, EgressRefused, UrlRefused, check_url
 
 USER_AGENT: Final = "MutationEngine-Webhooks/1"
-FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, ClientError, UrlRefused, TimeoutError, OSError)
+TARGETS_REMEMBERED: Final = 1024
+FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, ClientError, ValueError, TimeoutError, OSError)
+# ValueError: UrlRefused, and what parsing a hostile Location may raise.
 REFUSED = Counter("engine_callbacks_refused_total", "Callbacks that the egress guard refused to dial")
 
 
@@ -25,6 +27,8 @@ class HttpSender:
         self, client: httpx2.AsyncClient, policy: EgressPolicy, total_seconds: float = limits.CALLBACK_SECONDS
     ) -> None:
         self._client, self._policy, self._total_seconds = client, policy, total_seconds
+        self._defaults = dict(client.headers)
+        self._targets: dict[str, httpx2.URL] = {}  # URLs that passed the static checks; the dialler judges every time
 
     async def send(self, url: str, headers: dict[str, str], content: bytes) -> Answer:
         """POST the bytes; ends within the total time-out, however the receiver behaves."""
@@ -40,9 +44,7 @@ class HttpSender:
         response: httpx2.Response | None = None
         try:
             async with asyncio.timeout(self._total_seconds):
-                target = check_url(url, self._policy).url
-                request = self._client.build_request("POST", target, headers=headers, content=content)
-                response = await self._client.send(request, stream=True)
+                response = await self._client.send(self._request(url, headers, content), stream=True)
                 await _read_start(response, kept)
         except FAILURES:
             if response is None:
@@ -53,6 +55,18 @@ class HttpSender:
                 await response.aclose()
         text = bytes(kept[: limits.CALLBACK_ANSWER_BYTES]).decode("utf-8", "replace")
         return response.status_code, text, response.headers.get("retry-after")
+
+    def _request(self, url: str, headers: dict[str, str], content: bytes) -> httpx2.Request:
+        # Built by itself: merging the client's defaults into every request costs more than sending it.
+        target = self._targets.get(url)
+        if target is None:
+            target = check_url(url, self._policy).url
+            if len(self._targets) >= TARGETS_REMEMBERED:
+                self._targets.clear()
+            self._targets[url] = target
+        request = httpx2.Request("POST", target, headers=self._defaults | headers, content=content)
+        request.headers.encoding = "ascii"
+        return request
 
 
 async def _read_start(response: httpx2.Response, kept: bytearray) -> None:

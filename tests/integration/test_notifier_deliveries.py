@@ -3,13 +3,14 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.notifier.attempts import MongoAttempts
+from services.notifier.clock import DatabaseClock
 from services.notifier.deliveries import MongoDeliveries
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, Lane, NewDelivery, SuccessfulDispatch
 from services.notifier.ledger import MongoLedger
@@ -27,12 +28,13 @@ class Place:
 
     client: Client
     databases: Mapping[str, Database]
+    clock: DatabaseClock
 
     def deliveries(self, holder: str = "me", lease_seconds: float = 60.0) -> MongoDeliveries:
-        return MongoDeliveries(self.databases, holder, lease_seconds)
+        return MongoDeliveries(self.databases, self.clock, holder, lease_seconds)
 
     def attempts(self, holder: str = "me") -> MongoAttempts:
-        return MongoAttempts(self.client, self.databases, holder)
+        return MongoAttempts(self.client, self.databases, self.clock, holder)
 
     async def delivery(self, name: str) -> Document:
         found = await self.databases["live"].deliveries.find_one({"_id": name})
@@ -54,13 +56,13 @@ async def place(servers: Handle) -> AsyncIterator[Place]:
     async with open_client(servers["mongodb"]) as client:
         databases = {environment: open_database(client, name) for environment, name in names.items()}
         await create_indexes(databases["live"])
-        yield Place(client, databases)
+        yield Place(client, databases, DatabaseClock(client))
         for name in names.values():
             await client.drop_database(name)
 
 
 def new(name: str, lane: Lane = HOST, leased: bool = False, pause: float = 0.0) -> NewDelivery:
-    return NewDelivery(notice(name, read_at=datetime.now(UTC) - timedelta(seconds=1)), lane, leased, pause)
+    return NewDelivery(notice(name), lane, leased, pause)
 
 
 def succeeded(name: str, made: int = 0) -> Dispatched:
@@ -80,16 +82,17 @@ async def test_a_delivery_is_entered_once(place: Place) -> None:
 
 async def test_what_was_entered_leased_is_due_for_nobody(place: Place) -> None:
     await place.deliveries().insert("live", [new("m1", leased=True), new("m2"), new("m3", pause=60)])
-    assert [due.delivery for due in await place.deliveries("other").due("live", 10, [])] == ["m2"]
+    assert [due.delivery for due in await place.deliveries("other").due("live", 10, 0)] == ["m2"]
 
 
-async def test_what_is_due_longest_comes_first_and_crowded_lanes_are_passed_over(place: Place) -> None:
+async def test_what_is_due_longest_comes_first_and_can_be_passed_over(place: Place) -> None:
     deliveries = place.deliveries()
-    older = replace(new("m2", OTHER), notice=notice("m2", read_at=datetime.now(UTC) - timedelta(minutes=5)))
-    await deliveries.insert("live", [new("m1"), older])
-    assert [due.delivery for due in await deliveries.due("live", 10, [])] == ["m2", "m1"]
-    assert [due.lane for due in await deliveries.due("live", 10, [OTHER])] == [HOST]
-    assert len(await deliveries.due("live", 1, [])) == 1
+    await deliveries.insert("live", [new("m2", OTHER)])
+    await asyncio.sleep(0.002)  # dates have milliseconds
+    await deliveries.insert("live", [new("m1")])
+    assert [due.delivery for due in await deliveries.due("live", 10, 0)] == ["m2", "m1"]
+    assert [due.lane for due in await deliveries.due("live", 10, 1)] == [HOST]
+    assert len(await deliveries.due("live", 1, 0)) == 1
 
 
 async def test_two_notifiers_never_lease_the_same_delivery(place: Place) -> None:
@@ -125,7 +128,7 @@ async def test_what_is_put_off_is_not_due(place: Place) -> None:
     await deliveries.insert("live", [new("m1"), new("m2", leased=True)])
     leased_until = (await place.delivery("m2"))["nextAt"]
     await deliveries.postpone("live", ["m1", "m2"], 60)
-    assert await deliveries.due("live", 10, []) == []
+    assert await deliveries.due("live", 10, 0) == []
     assert (await place.delivery("m2"))["nextAt"] == leased_until
 
 
@@ -161,7 +164,7 @@ async def test_a_delivery_that_gives_up_is_never_due_again(place: Place, status:
     await place.attempts().record([("a1", failed("m1", made=9, status=status))])
     delivery = await place.delivery("m1")
     assert (delivery["status"], delivery["attempt"], delivery["nextAt"]) == (status, 10, None)
-    assert await place.deliveries().due("live", 10, []) == []
+    assert await place.deliveries().due("live", 10, 0) == []
     assert ("callbackUrl" in await place.mutation("m1")) is keeps_url
 
 
@@ -213,9 +216,9 @@ async def test_the_ledger_is_read_where_a_mutation_has_ended_and_its_debt_cleare
     ended = {"tenant": "acme", "outcome": {"status": "failed"}, "endedAt": NOW, "expireAt": NOW, "traceparent": "t"}
     await place.databases["live"].mutations.insert_many(
         [
-            {"_id": "m1", **ended, "owed": True, "callbackUrl": "https://hooks.example.com/in"},
-            {"_id": "m2", **ended},
-            {"_id": "m3", "tenant": "acme", "status": "accepted", "outcome": None},
+            {"_id": "m1", "key": "m1", **ended, "owed": True, "callbackUrl": "https://hooks.example.com/in"},
+            {"_id": "m2", "key": "m2", **ended},
+            {"_id": "m3", "key": "m3", "tenant": "acme", "status": "accepted", "outcome": None},
         ]
     )
     ledger = MongoLedger(place.databases)
@@ -224,10 +227,16 @@ async def test_the_ledger_is_read_where_a_mutation_has_ended_and_its_debt_cleare
     assert (read["m1"].owed, read["m2"].owed) == (True, False)
     assert read["m1"].callback_url == "https://hooks.example.com/in"
     assert read["m1"].outcome == {"status": "failed"}
-    assert abs(read["m1"].read_at - datetime.now(UTC)) < timedelta(minutes=1)
     await ledger.settle("live", ["m1"])
     await ledger.settle("live", [])
     assert "owed" not in await place.mutation("m1")
+
+
+async def test_the_databases_time_is_counted_on_between_two_questions(place: Place) -> None:
+    ticks = iter([0.0, 0.0, 30.0, 30.0])
+    clock = DatabaseClock(place.client, lambda: next(ticks))
+    first = await clock.now()
+    assert await clock.now() - first == timedelta(seconds=30)
 
 
 async def test_undeliverable_ones_end_as_gone(place: Place) -> None:
@@ -240,8 +249,8 @@ async def test_an_absent_database_is_a_dependency_that_is_away() -> None:
     async with open_client("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200", timeout_seconds=0.5) as client:
         databases = {"live": open_database(client, "nowhere")}
         with pytest.raises(DependencyUnavailable):
-            await MongoAttempts(client, databases, "me").record([("a1", succeeded("m1"))])
+            await MongoAttempts(client, databases, DatabaseClock(client), "me").record([("a1", succeeded("m1"))])
         with pytest.raises(DependencyUnavailable):
-            await MongoDeliveries(databases, "me", 60).insert("live", [new("m1")])
+            await MongoDeliveries(databases, DatabaseClock(client), "me", 60).insert("live", [new("m1")])
         with pytest.raises(DependencyUnavailable):
             await MongoLedger(databases).read("live", ["m1"])

@@ -217,3 +217,14 @@ async def test_connections_to_a_receiver_are_used_again() -> None:
         for _ in range(5):
             assert (await sender.send(url, {}, b"{}")).status == 200
     assert len(ports) == 1
+
+
+@pytest.mark.parametrize("location", ["http://xn--/", "http://[::1", "//:0", "http://a b/", "\u00e9"])
+async def test_a_hostile_redirect_target_breaks_nothing(location: str) -> None:
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    async with raw_receiver(redirect) as url:
+        answer = await send(url)
+    assert answer.status == 302 or answer.error == "broken"

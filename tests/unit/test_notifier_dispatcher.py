@@ -115,7 +115,6 @@ def test_memory_is_bounded_in_all_and_for_one_lane() -> None:
         fair = dispatcher(Receivers(), Room(in_memory=30, in_memory_per_lane=20))
         of_one = sum(offer(fair, f"a{n}", HEALTHY) for n in range(100))
         in_all = of_one + sum(offer(fair, f"b{n}", Lane("other", f"h{n}")) for n in range(100))
-        assert fair.crowded_lanes() == [HEALTHY]
         return of_one, in_all
 
     assert in_virtual_time(scenario) == (20, 30)

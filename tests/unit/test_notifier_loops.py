@@ -88,6 +88,23 @@ def test_a_dead_receivers_backlog_hides_nothing_that_is_due_behind_it() -> None:
     assert postponed > 1900
 
 
+def test_a_busy_receivers_endless_backlog_hides_nothing_that_is_due_behind_it() -> None:
+    async def scenario() -> tuple[dict[str, int], int]:
+        attempts = Attempts()
+        busy = [Due(f"b{n}", HOST) for n in range(7000)]
+        queue = InMemoryQueue([*busy, Due("m1", Lane("other", "quiet.example.com"))])
+        ledger = InMemoryLedger(*(notice(each.delivery) for each in busy), notice("m1", tenant="other"))
+        poller, _ = polling(queue, ledger, attempts, Room(in_memory_per_lane=8))
+        polls = asyncio.ensure_future(poller.run())
+        await asyncio.sleep(2)
+        polls.cancel()
+        return attempts.made, len(queue.postponed)
+
+    made, postponed = in_virtual_time(scenario)
+    assert "m1" in made
+    assert postponed > 1000
+
+
 def test_a_busy_receivers_backlog_is_worked_off_without_waiting_for_the_next_poll() -> None:
     async def scenario() -> int:
         attempts = Attempts()
