@@ -37,6 +37,8 @@ OPEN: Final = (ACCEPTED, APPLYING)
 WAITING: Final = "waiting"
 WORKING: Final = "working"
 PARKED: Final = "parked"
+OWED: Final = "owed"
+LANES: Final = (WAITING, WORKING, PARKED)  # of open mutations
 TERMINAL: Final = frozenset({COMPLETED, PARTIALLY_COMPLETED, FAILED, REJECTED})
 
 
@@ -72,7 +74,7 @@ class MutationDocument(TypedDict, total=False):
     outcome: Document | None  # `data` of the callback
     owed: bool
     tries: int
-    lane: str  # while open: waiting (never published), working, parked; what windows are counted from
+    lane: str  # waiting (never published), working, parked; after the end: owed, then none. What jobs look for
     published: dict[str, Any] | None  # {at, count}
     traceparent: str
     createdAt: datetime
@@ -140,7 +142,7 @@ def has_turn(document: Document, smallest: dict[str, tuple[int, str]]) -> bool:
     )
 
 
-# Every query names only members of one index: the embedded server reads the whole collection otherwise.
+# Few, because every update pays for each. The lane serves windows, deadlines and debts; the expiry tells the end.
 INDEXES: Final = [
     IndexModel([("key", ASCENDING), ("tenant", ASCENDING)], name="claim", unique=True),
     IndexModel(
@@ -151,9 +153,6 @@ INDEXES: Final = [
     ),
     IndexModel([("places.record", ASCENDING), ("status", ASCENDING)], name="record_status"),
     IndexModel([("lane", ASCENDING), ("tenant", ASCENDING)], name="lane"),
-    IndexModel([("status", ASCENDING), ("deadline", ASCENDING)], name="deadline"),
-    IndexModel([("tenant", ASCENDING), ("endedAt", ASCENDING)], name="tenant_ended"),
-    IndexModel([("owed", ASCENDING), ("endedAt", ASCENDING)], name="owed", partialFilterExpression={"owed": True}),
     IndexModel([("fileIds", ASCENDING)], name="files"),
     IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0),
 ]

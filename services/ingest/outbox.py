@@ -8,7 +8,8 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 
 from shared import ledger
-from shared.ledger import PARKED, WAITING, WORKING, Client, Document, translated
+from shared.ledger import BATCH, PARKED, WAITING, WORKING, Client, Document, translated
+from shared.limits import KEPT_SECONDS
 from shared.outbox import PROJECTION, publish_count
 
 # Of each file only its URL: the inline payload stays where it is.
@@ -47,9 +48,10 @@ class MongoOutbox:
 
     async def finished(self, environment: str, tenant: str, seconds: float) -> int:
         """How many of a tenant's mutations ended in the last seconds."""
-        since = datetime.now(UTC) - timedelta(seconds=seconds)
+        # What has ended expires so many days later; the index of expiries tells the latest ends.
+        since = datetime.now(UTC) - timedelta(seconds=seconds) + timedelta(seconds=KEPT_SECONDS)
         async with translated():
-            query = {"tenant": tenant, "endedAt": {"$gt": since}}
+            query = {"expireAt": {"$gt": since}, "tenant": tenant, "status": {"$ne": BATCH}}
             return await self._mutations(environment).count_documents(query)
 
     async def mark_published(self, environment: str, ids: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 from services.storage.decision import Decision, place_name
-from shared.ledger import APPLYING, Document
+from shared.ledger import APPLYING, OWED, Document
 from shared.limits import KEPT_SECONDS
 
 Operation = UpdateOne
@@ -46,11 +46,12 @@ def finish_effect(database: str, mutation: Document, decision: Decision) -> Oper
     """The end: compare-and-set on `applying`; the outcome is owed from here on, the inline payload is gone."""
     now = datetime.now(UTC)
     payload = {f"files.{name}.data": "" for name in mutation.get("files") or {}}
-    gone = payload | {"fields": "", "decision": "", "lane": ""}
+    gone = payload | {"fields": "", "decision": ""}
     ended: dict[str, Any] = {
         "status": decision.status,
         "outcome": decision.outcome,
         "owed": True,
+        "lane": OWED,
         "endedAt": now,
         "expireAt": now + timedelta(seconds=KEPT_SECONDS),
     }

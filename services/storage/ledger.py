@@ -101,17 +101,19 @@ class MongoLedger:
 
     async def overdue(self, environment: Environment, now: datetime, limit: int) -> list[str]:
         """Ids of `accepted` mutations past their deadline, the oldest first."""
-        query = {"status": ACCEPTED, "deadline": {"$lt": now}}
+        late: list[str] = []
         async with translated():
-            found = self._databases[environment].mutations.find(query, {"_id": 1}).sort("deadline", 1).limit(limit)
-            return [document["_id"] async for document in found]
+            for lane in ledger.LANES:
+                query = {"lane": lane, "status": ACCEPTED, "deadline": {"$lt": now}}
+                found = self._databases[environment].mutations.find(query, {"_id": 1}).limit(limit)
+                late += [document["_id"] async for document in found]
+        return sorted(late)[:limit]
 
     async def owed(self, environment: Environment, before: datetime, limit: int) -> list[Document]:
         """Ended mutations whose outcome the notifier has not confirmed, the oldest first."""
-        query = {"owed": True, "endedAt": {"$lt": before}}
-        keep = {"files": 0, "fields": 0}
+        query = {"lane": ledger.OWED, "endedAt": {"$lt": before}}
         async with translated():
-            found = self._databases[environment].mutations.find(query, keep).sort("endedAt", 1).limit(limit)
+            found = self._databases[environment].mutations.find(query, {"files": 0}).sort("endedAt", 1).limit(limit)
             return [document async for document in found]
 
     async def announced(self, environment: Environment, ids: Iterable[str]) -> None:

@@ -52,7 +52,7 @@ async def run(settings: StorageSettings) -> int:
         sweep_staging = partial(sweeper.sweep_staging, age=timedelta(seconds=settings.staging_age_seconds))
         reconcile = partial(sweeper.reconcile, age=timedelta(seconds=settings.reconcile_age_seconds))
         jobs = (
-            partial(repeat, "deadlines", settings.sweep_seconds, leases.hold, sweeper.end_overdue),
+            partial(repeat, "deadlines", settings.deadline_seconds, leases.hold, sweeper.end_overdue),
             partial(repeat, "owed", settings.sweep_seconds, leases.hold, sweeper.announce_owed),
             partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging),
             partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile),
