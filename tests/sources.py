@@ -3,11 +3,20 @@
 import asyncio
 import fcntl
 import socket
+import ssl
 import struct
 import termios
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
@@ -23,9 +32,9 @@ class Source:
         self.heads: list[str] = []
         self.at_once = self.most_at_once = 0
 
-    def url(self, path: str = "/file", host: str = "source.example") -> str:
+    def url(self, path: str = "/file", host: str = "source.example", scheme: str = "http") -> str:
         """A URL of this server under a name that the fake resolver knows."""
-        return f"http://{host}:{self.port}{path}"
+        return f"{scheme}://{host}:{self.port}{path}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request and hang up."""
@@ -45,13 +54,34 @@ class Source:
 
 
 @asynccontextmanager
-async def open_source(answer: Answer) -> AsyncIterator[Source]:
-    """A running source."""
+async def open_source(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Source]:
+    """A running source, with TLS where a context is given."""
     source = Source(answer)
-    server = await asyncio.start_server(source.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(source.serve, "127.0.0.1", 0, ssl=tls)
     source.port = server.sockets[0].getsockname()[1]
     yield source
     server.close()
+
+
+def tls_pair(host: str, directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a fresh certificate for this name, and a client's that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    both = directory / "server.pem"
+    both.write_bytes(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(both)
+    return server, ssl.create_default_context(cadata=pem.decode())
 
 
 def sends(*parts: bytes) -> Answer:

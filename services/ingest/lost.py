@@ -14,6 +14,7 @@ from shared.outbox import publish_count, republish_pause
 log = structlog.get_logger()
 BATCH: Final = 500
 ROUND_SECONDS: Final = 2.0
+RELAY_LEASE: Final = "ingest.relay"
 LEASE_SECONDS: Final = 30.0
 
 
@@ -76,7 +77,7 @@ async def watch(lost: LostEvents, hold: Callable[[str, float], Awaitable[bool]],
     while True:
         await asyncio.sleep(ROUND_SECONDS)
         try:
-            if await hold("ingest.relay", LEASE_SECONDS):
+            if await hold(RELAY_LEASE, LEASE_SECONDS):
                 await lost.round(names)
         except DependencyUnavailable as error:
             log.warning("relay.postponed", error=str(error))

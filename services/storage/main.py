@@ -1,12 +1,12 @@
 """The storage service: judges bytes, decides, applies, finishes; runs the sweeper. Composition root."""
 
-import asyncio
 import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
 import structlog
+import uvloop
 
 from services.storage.consumer import FetchedConsumer, attach_consumer
 from services.storage.content import judge
@@ -70,7 +70,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = StorageSettings()
     configure_logging("storage", settings.log_level)
-    sys.exit(asyncio.run(run(settings)))
+    sys.exit(uvloop.run(run(settings)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from shared.dialler import Lookup
 from shared.egress import open_egress_client
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
-from tests.sources import OK, EndlessSource, everything_here, one_after_another, open_source, resets, sends
+from tests.sources import OK, EndlessSource, everything_here, one_after_another, open_source, resets, sends, tls_pair
 
 HERE = EgressPolicy(EgressPolicy.from_settings(["127.0.0.1/32"]).networks, frozenset())
 FILE = b"%PDF-1.7 a small file"
@@ -26,9 +27,11 @@ WHOLE = sends(OK, b"Content-Type: Application/PDF; x=y\r\nContent-Length: %d\r\n
 
 
 @asynccontextmanager
-async def downloading(resolver: Lookup = everything_here, **given: Any) -> AsyncIterator[HttpDownloader]:
+async def downloading(
+    resolver: Lookup = everything_here, tls: ssl.SSLContext | None = None, **given: Any
+) -> AsyncIterator[HttpDownloader]:
     settings: dict[str, Any] = {"pauses": (0.0, 0.0)} | given
-    async with open_egress_client(HERE, user_agent="t", resolver=resolver, connect_seconds=1.0) as client:
+    async with open_egress_client(HERE, user_agent="t", resolver=resolver, connect_seconds=1.0, tls=tls) as client:
         yield HttpDownloader(client, HERE, **settings)
 
 
@@ -256,6 +259,38 @@ async def test_host_that_asks_for_a_pause_gets_it() -> None:
         started = loop.time()
         assert content(await downloader.download(source.url())) == FILE
         assert loop.time() - started >= 1.0  # a lower bound: the pause is kept, however slow the machine
+
+
+async def test_pause_that_one_url_of_a_host_asked_for_holds_for_its_others() -> None:
+    asks = sends(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+    loop = asyncio.get_running_loop()
+    async with open_source(one_after_another(asks, WHOLE)) as source, downloading(seconds=0.5) as downloader:
+        assert isinstance(await downloader.download(source.url("/1")), FileError)
+        asked = loop.time()
+        other = await downloader.download(source.url("/2"))
+        assert content(other) == FILE
+        assert loop.time() - asked >= 0.9  # a lower bound, less what passed between the answer and the note
+
+
+async def test_https_source_arrives_and_is_not_led_to_plain_http(tmp_path: Path) -> None:
+    server, client = tls_pair("source.example", tmp_path)
+    async with open_source(WHOLE) as plain, downloading(tls=client) as downloader:
+        answers = one_after_another(WHOLE, sends(moved(plain.url())))
+        async with open_source(answers, server) as source:
+            assert content(await downloader.download(source.url(scheme="https"))) == FILE
+            found = await downloader.download(source.url(scheme="https"))
+    assert isinstance(found, FileError)
+    assert found.code == "source_unreachable"
+    assert plain.requests == []
+
+
+async def test_certificate_for_another_name_is_no_source(tmp_path: Path) -> None:
+    server, client = tls_pair("other.example", tmp_path)
+    async with open_source(WHOLE, server) as source, downloading(tls=client) as downloader:
+        found = await downloader.download(source.url(scheme="https"))
+    assert isinstance(found, FileError)
+    assert found.code == "source_unreachable"
+    assert source.requests == []
 
 
 async def test_no_more_than_sixteen_visit_a_host_at_once() -> None:
