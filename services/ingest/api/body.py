@@ -14,7 +14,6 @@ from services.ingest.problems import Problem
 from shared import limits
 
 PARSED_IN_LOOP: Final = 64 * limits.KIB
-GRACE_SECONDS: Final = 5.0
 IN_FLIGHT = Gauge("engine_body_bytes_in_flight", "Bytes of request bodies in memory")
 
 
@@ -28,12 +27,13 @@ class Body:
 
 @dataclass(slots=True)
 class BodyReader:
-    """Limits of one process; `rate` (bytes/s) counts after five seconds, `seconds` is the most a body may take."""
+    """Limits of one process; `rate` (bytes/s) counts after `grace` seconds, `seconds` is the most a body may take."""
 
     in_flight: int = limits.BYTES_IN_FLIGHT
     seconds: float = limits.BODY_SECONDS
     rate: int = 16 * limits.KIB
     largest: int = limits.BODY_BYTES
+    grace: float = 5.0
     held: int = field(default=0, init=False)
 
     @asynccontextmanager
@@ -45,7 +45,7 @@ class BodyReader:
         try:
             more = True
             while more:
-                ends = began + min(self.seconds, GRACE_SECONDS + size / self.rate)
+                ends = began + min(self.seconds, self.grace + size / self.rate)
                 piece, more = await _receive(request, ends)
                 self._hold(len(piece))
                 size += len(piece)
