@@ -1,12 +1,12 @@
 """Composition root of the fetcher: builds everything, runs until SIGTERM, drains, commits, leaves."""
 
-import asyncio
 import resource
 import sys
 from functools import partial
 from typing import Final
 
 import httpx2
+import uvloop
 from aiokafka import TopicPartition
 
 from services.fetcher.consumer import FetchConsumer
@@ -70,4 +70,4 @@ if __name__ == "__main__":
     loaded = FetcherSettings()
     configure_logging("fetcher", loaded.log_level)
     allow_open_files()
-    sys.exit(asyncio.run(run(loaded)))
+    sys.exit(uvloop.run(run(loaded)))
