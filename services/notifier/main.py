@@ -41,6 +41,7 @@ from shared.tenants import open_tenants
 
 log = structlog.get_logger()
 
+LAST_WRITE_SECONDS = 4.0  # with what is in flight, shorter than a supervisor's patience
 IDLE_CONNECTION_SECONDS = 4.0  # below what receivers usually keep: they must not close a connection as it is used
 
 
@@ -77,7 +78,7 @@ class Deliverer:
                 yield
             left = await self.dispatcher.drain(self._stop_seconds)
         try:
-            async with asyncio.timeout(self._stop_seconds):
+            async with asyncio.timeout(LAST_WRITE_SECONDS):
                 await self.recorder.flush()
                 await self._release(left)
         except (DependencyUnavailable, TimeoutError) as error:
