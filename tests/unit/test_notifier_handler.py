@@ -67,6 +67,14 @@ async def test_after_a_crash_before_the_debt_was_cleared_the_delivery_is_not_att
     assert notifier.room.room == 99
 
 
+async def test_what_is_no_longer_owed_is_not_published_again() -> None:
+    notifier = Notifier(InMemoryLedger(notice("m1", owed=False)))
+    handled = await notifier.handle([completed("m1")])
+    assert notifier.outcomes.values == {}
+    assert notifier.attempted == []
+    assert handled.unknown == 0
+
+
 async def test_a_topic_that_cannot_be_written_costs_its_own_tenant_only() -> None:
     bad, good = notice("m1", tenant="broken"), notice("m2")
     notifier = Notifier(InMemoryLedger(bad, good), unwritable="broken")
