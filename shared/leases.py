@@ -1,11 +1,16 @@
 """Leases by the database's clock: one replica does a job at a time. Nothing correct hangs on them; they save work."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
 from shared.ledger import Database, translated
+
+# The embedded server takes any stored date for equal to a plain $$NOW, so it is converted before it is compared.
+PRESENT: Final[Mapping[str, Any]] = {"$toDate": {"$toLong": "$$NOW"}}
 
 
 class Leases:
@@ -17,7 +22,7 @@ class Leases:
 
     async def hold(self, name: str, seconds: float) -> bool:
         """Take or prolong the lease; False while another holder has it."""
-        free = {"$or": [{"$lt": ["$until", "$$NOW"]}, {"$eq": ["$holder", self._holder]}]}
+        free = {"$or": [{"$lt": ["$until", PRESENT]}, {"$eq": ["$holder", self._holder]}]}
         until = {"$add": ["$$NOW", int(timedelta(seconds=seconds).total_seconds() * 1000)]}
         async with translated():
             try:

@@ -1,6 +1,9 @@
 """The HTTP application: routes, problems, description, and what surrounds every request."""
 
+from typing import Final
+
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from services.ingest.api import attachments, candidates, docs, failures, health, mutations
@@ -11,13 +14,15 @@ DESCRIPTION = (
     "Every write is a mutation: it is validated, answered with 202 and an idempotency key, and worked off behind it. "
     "Its outcome comes as a signed callback and under /mutations/{idempotencyKey}."
 )
+# FastAPI's own spans would look at the process environment several times a request.
+NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def build(gateway: Gateway) -> ASGIApp:
     """The application over these ports."""
     app = FastAPI(
         title="Mutation Engine", version="1.0", description=DESCRIPTION,
-        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
+        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY,
     )  # fmt: skip
     app.state.gateway = gateway
     for part in (candidates, attachments, mutations, health, docs):
