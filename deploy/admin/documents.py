@@ -70,7 +70,7 @@ def limits_page() -> str:
         [
             "# Limits",
             "",
-            f"The same for HTTP and the command topic. {NOTE}",
+            f"From the one table that the code uses. {NOTE}",
             "",
             "| limit | value |",
             "|---|---|",

@@ -1,5 +1,6 @@
 """Turns times and usage into the figures that are printed and written."""
 
+import math
 from typing import Any
 
 from deploy.bench.load import Accepted, Site
@@ -8,7 +9,7 @@ from deploy.bench.measure import Usage
 
 def percentile(ordered: list[float], share: float) -> float:
     """The nearest-rank percentile of ascending values."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    return ordered[math.ceil(len(ordered) * share) - 1]
 
 
 def figures(accepted: list[Accepted], site: Site, before: dict[str, Usage], after: dict[str, Usage]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ async def stack_target(state_dir: Path, site: Site, screen: Screen) -> AsyncIter
             screen.detail = handle["http"]
         tenant = handle["tenants"][TENANT]
         yield Target(handle["http"], tenant["apiKey"], tenant["webhookSecret"], site.url, site.url, handle["logs"])
+        with screen.step("stop it again"):
+            await asyncio.to_thread(stack.stop)
     finally:
         await asyncio.to_thread(stack.stop)
 
