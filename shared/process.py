@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -14,6 +15,7 @@ from shared.observability import LOOP_LAG
 
 LAG_EVERY_SECONDS: Final = 0.5
 LAG_SAMPLES: Final = 120
+GC_THRESHOLDS: Final = (10_000, 20, 50)
 
 
 class Lifecycle:
@@ -29,6 +31,17 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+
+    def start(self) -> None:
+        """Everything is built: take work in.
+
+        What was built lives as long as the process, so the collector need not look at it again, and it looks less
+        often: events and documents are freed by their reference counts.
+        """
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        self.ready = True
 
     def stop(self) -> None:
         """Drain and leave."""

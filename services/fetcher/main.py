@@ -52,7 +52,7 @@ async def run(settings: FetcherSettings) -> int:
         attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer.on_batch, consumer, BATCH_RECORDS)
         async with background(watch_loop_lag, partial(consumer.commit_every, settings.commit_seconds)):
             await broker.start()
-            lifecycle.ready = True
+            lifecycle.start()
             await lifecycle.stopping.wait()
             await consumer.stop(settings.drain_seconds)
             await broker.stop()

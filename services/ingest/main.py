@@ -59,7 +59,7 @@ async def run(settings: IngestSettings) -> int:
             ready=lambda: lifecycle.ready,
         )
         await stack.enter_async_context(serve(build(gateway), settings, lifecycle.fail))
-        lifecycle.ready = True
+        lifecycle.start()
         structlog.get_logger().info("service.ready")
         await lifecycle.stopping.wait()
     return lifecycle.exit_code

@@ -146,7 +146,7 @@ async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> int:
         deliverer = Deliverer(settings, client, http)
         # Intake ends first, then what is in flight, then the connections.
         async with deliverer.running(), consuming(settings, deliverer, publisher, lifecycle):
-            lifecycle.ready = True
+            lifecycle.start()
             await lifecycle.stopping.wait()
     return lifecycle.exit_code
 

@@ -22,10 +22,10 @@ class NotifierSettings(EngineSettings):
     callbacks_waiting: int = Field(default=2048, gt=0)  # in memory, with those in flight
     callbacks_waiting_per_host: int = Field(default=256, gt=0)
     delivery_lease_seconds: float = 60.0
-    delivery_poll_seconds: float = 0.5
-    result_linger_seconds: float = 0.05  # results that end meanwhile are written together
+    delivery_poll_seconds: float = 2.0
+    result_linger_seconds: float = 0.1  # results that end meanwhile are written together
     completed_batch: int = 500
-    completed_every_seconds: float = 0.05  # batches start at least so far apart, so that they are worth a round trip
+    completed_every_seconds: float = 0.1  # batches start at least so far apart, so that they are worth a round trip
     stop_seconds: float = 5.0  # for what is in flight; what is cut off is sent again under the same id
 
     @field_validator("callback_pauses", mode="before")

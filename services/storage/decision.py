@@ -4,7 +4,7 @@ Pure functions from (mutation, record, files or attachments) to a decision docum
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from shared.errors import OUTCOME_CODES
@@ -38,6 +38,10 @@ class Decision:
     record: Document | None = None  # the record document of a create
     version: int | None = None  # the record's version afterwards, where this mutation changes it
     outcome: Document = field(default_factory=dict)  # `data` of the callback
+
+    def document(self) -> Document:
+        """The members as they are stored."""
+        return {member.name: getattr(self, member.name) for member in fields(self)}
 
     @property
     def keys(self) -> set[str]:

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,7 +54,7 @@ class MongoLedger:
         operations = [
             UpdateOne(
                 {"_id": name, "status": ACCEPTED},
-                {"$set": {"status": APPLYING, "decision": asdict(decision) | {"by": token}}},
+                {"$set": {"status": APPLYING, "decision": decision.document() | {"by": token}}},
                 namespace=namespace,
             )
             for name, decision in decisions.items()

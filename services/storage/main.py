@@ -60,7 +60,7 @@ async def run(settings: StorageSettings) -> int:
         await stack.enter_async_context(background(watch_loop_lag, *jobs))
         await broker.start()
         stack.push_async_callback(broker.stop)
-        lifecycle.ready = True
+        lifecycle.start()
         structlog.get_logger().info("service.ready")
         await lifecycle.stopping.wait()
     return lifecycle.exit_code

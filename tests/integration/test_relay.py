@@ -85,7 +85,8 @@ async def test_a_flood_of_one_tenant_leaves_room_for_the_single_file_of_another(
 
 
 async def test_what_stands_still_is_published_again_only_after_the_pipeline_has_passed(client: Client) -> None:
-    live, outbox, again = databases(client)["live"], MongoOutbox(client), []
+    live, outbox = databases(client)["live"], MongoOutbox(client)
+    again: list[str] = []
     record = new_id()
     published = {"at": datetime.now(UTC) - timedelta(seconds=20), "count": 1}
     first = mutation(record=record, published=published, lane="working", files={new_id(): by_url()})
