@@ -126,11 +126,17 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: igno
         self._in_hand = asyncio.Lock()
         self._leaving = False
         self._assignment = 0
+        self.assigned: set[TopicPartition] = set()
         self._bugs = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in hand, nor held back."""
+        return not self._in_hand.locked()
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Wait for the batch in hand; what isn't done by then is dropped, uncommitted, and comes again."""
-        self._leaving = True
+        self._leaving, self.assigned = True, set()
         try:
             async with asyncio.timeout(DRAIN_SECONDS), self._in_hand:
                 pass
@@ -141,7 +147,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: igno
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Start anew; nothing of an older assignment is committed any more."""
         self._assignment += 1
-        self._leaving = False
+        self._leaving, self.assigned = False, set(assigned)
 
     async def on_batch(self, records: tuple[Record, ...], consumer: AIOKafkaConsumer) -> None:
         """Decode, handle, commit. Without a commit the position goes back, so that nothing is passed over."""

@@ -1,7 +1,7 @@
 """Ask the broker: where topics end, and whether a consumer group has passed a noted end (design §2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Final
@@ -39,18 +39,22 @@ class BrokerOffsets:
             partitions = [TopicPartition(topic, found["partition"]) for found in described["partitions"]]
             return dict(await self._consumer.end_offsets(partitions))
 
-    async def progress(self, topic: str, note: Note) -> Progress:
-        """Whether the group that reads the topic has passed the note. Passed: committed or log start has reached it."""
-        partitions = list(note)
+    async def reached(self, topic: str, partitions: Iterable[TopicPartition]) -> Note:
+        """How far the group that reads the topic has come: the larger of what it committed and the start of the log."""
+        named = list(partitions)
         with _translated():
             # The embedded broker answers only when the partitions are named.
-            found = await self._admin.list_consumer_group_offsets(READERS[topic], partitions=partitions)
-            starts = await self._consumer.beginning_offsets(partitions)
-            ends = await self._consumer.end_offsets(partitions)
-        if any(ends[partition] < note[partition] for partition in partitions):
+            found = await self._admin.list_consumer_group_offsets(READERS[topic], partitions=named)
+            starts = await self._consumer.beginning_offsets(named)
+        return {each: max(found[each].offset if each in found else -1, starts[each]) for each in named}
+
+    async def progress(self, topic: str, note: Note) -> Progress:
+        """Whether the group that reads the topic has passed the note."""
+        ends = await self.ends(topic)
+        if any(ends.get(partition, 0) < noted for partition, noted in note.items()):
             return Progress.SHRUNK
-        reached = {p: max(found[p].offset if p in found else -1, starts[p]) for p in partitions}
-        return Progress.PASSED if all(reached[p] >= note[p] for p in partitions) else Progress.BEHIND
+        reached = await self.reached(topic, note)
+        return Progress.PASSED if all(reached[each] >= noted for each, noted in note.items()) else Progress.BEHIND
 
     async def passed(self, topic: str, still_wanted: Callable[[], Awaitable[bool]]) -> bool:
         """Note the ends now and wait until the topic's group has passed them; False when that is no longer wanted."""

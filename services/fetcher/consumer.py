@@ -41,6 +41,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committing = asyncio.Lock()
         self._leaving = self._stopped = False
         self._bugs = 0
+        self.assigned: set[TopicPartition] = set()
 
     @property
     def idle(self) -> bool:
@@ -58,7 +59,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Wait a little for what is in flight, commit, drop the rest: it is uncommitted and comes again."""
-        self._leaving = True
+        self._leaving, self.assigned = True, set()
         await self._drain(DRAIN_SECONDS)
         await self.commit()
         self._drop()
@@ -66,7 +67,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Start with an empty window; nothing of an older assignment is committed any more."""
         self._drop()
-        self._leaving = self._stopped
+        self._leaving, self.assigned = self._stopped, set(assigned)
 
     async def commit_every(self, seconds: float) -> None:
         """Commit the contiguous prefixes for ever."""

@@ -22,7 +22,9 @@ from shared.consume import DeadLetters
 from shared.egress import EgressPolicy, open_egress_client
 from shared.ledger import databases, open_client
 from shared.observability import configure_logging
+from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.watchdog import Watchdog
 
 BATCH_RECORDS: Final = 64
 OPEN_FILES: Final = 16_384
@@ -41,6 +43,7 @@ async def run(settings: FetcherSettings) -> int:
         open_client(settings.mongodb_uri) as mongo,
         open_blobs(settings) as blobs,
         open_publisher(settings) as publisher,
+        open_offsets(settings) as offsets,
         open_egress_client(policy, user_agent=settings.user_agent, limits=connections) as client,
     ):
         downloader = HttpDownloader(
@@ -50,7 +53,9 @@ async def run(settings: FetcherSettings) -> int:
         window = Window[TopicPartition](settings.in_flight, SPAN)
         consumer = FetchConsumer(handler, DeadLetters(publisher), window, lifecycle, BATCH_RECORDS)
         attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer.on_batch, consumer, BATCH_RECORDS)
-        async with background(watch_loop_lag, partial(consumer.commit_every, settings.commit_seconds)):
+        watchdog = Watchdog(offsets, topics.ACCEPTED, consumer, lifecycle.fail)
+        commits = partial(consumer.commit_every, settings.commit_seconds)
+        async with background(watch_loop_lag, watchdog.run, commits):
             await broker.start()
             lifecycle.start()
             await lifecycle.stopping.wait()

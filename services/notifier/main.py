@@ -36,8 +36,10 @@ from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
 from shared.ledger import Client, databases, open_client
 from shared.observability import configure_logging
+from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
 from shared.tenants import open_tenants
+from shared.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -123,11 +125,13 @@ async def consuming(
         batches,
         settings.completed_batch,
     )
-    await broker.start()
-    try:
-        yield
-    finally:
-        await broker.stop()
+    async with open_offsets(settings) as offsets:
+        await broker.start()
+        try:
+            async with background(Watchdog(offsets, topics.COMPLETED, batches, lifecycle.fail).run):
+                yield
+        finally:
+            await broker.stop()
 
 
 async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> int:

@@ -43,7 +43,8 @@ def attach_consumer(
     consumer: FetchedConsumer,
     letters: DeadLetters,
     fatal: Callable[[], None],
-) -> None:
+) -> BatchConsumer[MutationFetched]:
     """Subscribe the service to `mutations.fetched`."""
     batches = BatchConsumer(MutationFetched, consumer.handle, letters, consumer.on_bug, fatal)
     attach(broker, settings, topics.FETCHED, topics.STORAGE_GROUP, batches.on_batch, batches, settings.batch_records)
+    return batches

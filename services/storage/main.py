@@ -25,6 +25,7 @@ from shared.ledger import CONTROL_DATABASE, open_client, open_database
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.watchdog import Watchdog
 
 
 async def run(settings: StorageSettings) -> int:
@@ -45,7 +46,7 @@ async def run(settings: StorageSettings) -> int:
 
         handler = StorageHandler(ledger, blobs, FileStore(blobs, judge), publisher)
         broker = consuming_broker(settings)
-        attach_consumer(broker, settings, FetchedConsumer(handler, ledger, letters), letters, lifecycle.fail)
+        batches = attach_consumer(broker, settings, FetchedConsumer(handler, ledger, letters), letters, lifecycle.fail)
 
         keep = partial(leases.hold, "storage.owed", 30.0)
         sweeper = Sweeper(ledger, blobs, publisher, handler.end, partial(offsets.passed, topics.COMPLETED, keep))
@@ -57,7 +58,8 @@ async def run(settings: StorageSettings) -> int:
             partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging),
             partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile),
         )
-        await stack.enter_async_context(background(watch_loop_lag, *jobs))
+        watchdog = Watchdog(offsets, topics.FETCHED, batches, lifecycle.fail)
+        await stack.enter_async_context(background(watch_loop_lag, watchdog.run, *jobs))
         await broker.start()
         stack.push_async_callback(broker.stop)
         lifecycle.start()

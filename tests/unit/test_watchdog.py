@@ -1,0 +1,87 @@
+"""The watchdog on a clock of its own: when a consumer is stuck, and when it is not."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from aiokafka import TopicPartition
+
+from shared.errors import DependencyUnavailable
+from shared.watchdog import STUCK_SECONDS, Watchdog
+
+OURS, THEIRS = TopicPartition("mutations.accepted", 0), TopicPartition("mutations.accepted", 1)
+LATER = STUCK_SECONDS + 1
+
+
+@dataclass
+class Offsets:
+    """A broker's answers."""
+
+    log: dict[TopicPartition, int] = field(default_factory=lambda: {OURS: 5, THEIRS: 5})
+    committed: dict[TopicPartition, int] = field(default_factory=lambda: {OURS: 0, THEIRS: 5})
+    away: bool = False
+
+    async def ends(self, topic: str) -> dict[TopicPartition, int]:
+        if self.away:
+            raise DependencyUnavailable("kafka")
+        return dict(self.log)
+
+    async def reached(self, topic: str, partitions: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+        return {each: self.committed[each] for each in partitions}
+
+
+@dataclass
+class Consumer:
+    """A consumer's own view."""
+
+    assigned: set[TopicPartition] = field(default_factory=lambda: {OURS})
+    idle: bool = True
+
+
+async def seen(offsets: Offsets, consumer: Consumer) -> tuple[bool, Watchdog]:
+    watchdog = Watchdog(offsets, OURS.topic, consumer, lambda: None)  # type: ignore[arg-type]
+    return await watchdog.stuck(0.0), watchdog
+
+
+async def test_lag_without_movement_and_nothing_in_hand_is_stuck() -> None:
+    first, watchdog = await seen(Offsets(), Consumer())
+
+    assert not first
+    assert await watchdog.stuck(LATER)
+
+
+async def test_a_consumer_with_something_in_hand_is_not_stuck() -> None:
+    _, watchdog = await seen(Offsets(), Consumer(idle=False))
+
+    assert not await watchdog.stuck(LATER)
+
+
+async def test_a_commit_starts_the_time_anew() -> None:
+    offsets = Offsets()
+    _, watchdog = await seen(offsets, Consumer())
+    offsets.committed[OURS] = 1
+
+    assert not await watchdog.stuck(LATER)
+    assert await watchdog.stuck(2 * LATER + 1)
+
+
+async def test_lag_of_another_members_partition_is_not_ours() -> None:
+    _, watchdog = await seen(Offsets(), Consumer(assigned={THEIRS}))
+
+    assert not await watchdog.stuck(LATER)
+
+
+async def test_who_has_no_partition_watches_all() -> None:
+    _, watchdog = await seen(Offsets(), Consumer(assigned=set()))
+
+    assert await watchdog.stuck(LATER)
+
+
+@pytest.mark.parametrize("away_at", [1.0, LATER])
+async def test_an_absent_broker_is_no_reason_to_leave(away_at: float) -> None:
+    offsets = Offsets()
+    _, watchdog = await seen(offsets, Consumer())
+    offsets.away = True
+    assert not await watchdog.stuck(away_at)
+    offsets.away = False
+
+    assert not await watchdog.stuck(away_at + 1)
