@@ -1,6 +1,7 @@
 """Kafka: the producer that every service publishes with, and FastStream's broker, always with manual commits."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
@@ -20,6 +21,7 @@ SEND_SECONDS: Final = 10.0
 PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
 MESSAGE_BYTES: Final = 8 * MIB
 POLL_MS: Final = 50
+GATHER_SECONDS: Final = 0.05  # batches begin at least so far apart, so that each is worth its round trips
 DRAIN_SECONDS: Final = 10.0  # how long a stopping consumer waits for the batch in hand
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
@@ -131,4 +133,6 @@ def attach(
 
     @subscriber
     async def hand_over(records: tuple[Record, ...]) -> None:
+        begun = time.monotonic()
         await on_batch(records, subscriber.consumer)
+        await asyncio.sleep(begun + GATHER_SECONDS - time.monotonic())

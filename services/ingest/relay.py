@@ -23,9 +23,9 @@ log = structlog.get_logger()
 ENVIRONMENTS: Final = ("live", "sandbox")
 TURN: Final = 20  # what a tenant may publish before the next one has its turn
 RECOUNT_SECONDS: Final = 0.5
-LOOK_SECONDS: Final = 3.0
-MARK_SECONDS: Final = 2.0
-FORGOTTEN_SECONDS: Final = 3.0  # what waits for less is probably in somebody's queue
+LOOK_SECONDS: Final = 5.0
+MARK_SECONDS: Final = 10.0  # nearly everything has ended by then
+FORGOTTEN_SECONDS: Final = 5.0  # what waits for less is probably in somebody's queue
 
 
 class Outbox(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from pymongo import InsertOne, UpdateOne
+from pymongo import InsertOne, UpdateMany, UpdateOne
 from pymongo.errors import ClientBulkWriteException, PyMongoError
 
 from services.notifier.clock import DatabaseClock
@@ -13,7 +13,7 @@ from services.notifier.dispatch import Dispatched, FailedDispatch, SuccessfulDis
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Database, Document, translated
 
-Write: TypeAlias = InsertOne[Document] | UpdateOne
+Write: TypeAlias = InsertOne[Document] | UpdateOne | UpdateMany
 
 
 class MongoAttempts:
@@ -27,8 +27,11 @@ class MongoAttempts:
 
         Raises DependencyUnavailable.
         """
-        now = await self._clock.now()
-        writes = [write for attempt, dispatched in results for write in self._writes(attempt, dispatched, now)]
+        now, results = await self._clock.now(), list(results)
+        writes: list[Write] = []
+        for environment, database in self._databases.items():
+            mine = [result for result in results if result[1].pending.environment == environment]
+            writes += self._writes(database.name, mine, now)
         concern = next(iter(self._databases.values())).write_concern
         async with translated():
             try:
@@ -36,17 +39,21 @@ class MongoAttempts:
             except ClientBulkWriteException as error:
                 _raise_unless_void(error)
 
-    def _writes(self, attempt: str, dispatched: Dispatched, now: datetime) -> list[Write]:
-        name = self._databases[dispatched.pending.environment].name
-        writes: list[Write] = [InsertOne(_attempt(attempt, dispatched), namespace=f"{name}.attempts")]
-        if isinstance(dispatched, SuccessfulDispatch):
-            writes.append(_delivered(f"{name}.deliveries", dispatched, now))
-        else:
-            writes.append(self._failed(f"{name}.deliveries", dispatched, now))
-        if isinstance(dispatched, SuccessfulDispatch) or dispatched.status == "gone":
-            # What is exhausted keeps its URL: it can be sent again by hand.
-            mutation = {"_id": dispatched.pending.delivery}
-            writes.append(UpdateOne(mutation, {"$unset": {"callbackUrl": ""}}, namespace=f"{name}.mutations"))
+    def _writes(self, name: str, results: list[tuple[str, Dispatched]], now: datetime) -> list[Write]:
+        """Inserts and what failed one by one; what is the same for many (delivered, no URL any more) in one write."""
+        writes: list[Write] = [InsertOne(_attempt(*result), namespace=f"{name}.attempts") for result in results]
+        delivered = [each.pending for _, each in results if isinstance(each, SuccessfulDispatch)]
+        failed = [each for _, each in results if isinstance(each, FailedDispatch)]
+        writes += [self._failed(f"{name}.deliveries", each, now) for each in failed]
+        for made in {pending.made for pending in delivered}:
+            ids = [pending.delivery for pending in delivered if pending.made == made]
+            writes.append(_delivered(f"{name}.deliveries", ids, made, now))
+        # What is exhausted keeps its URL: it can be sent again by hand.
+        over = [pending.delivery for pending in delivered]
+        over += [each.pending.delivery for each in failed if each.status == "gone"]
+        if over:
+            drop = {"$unset": {"callbackUrl": ""}}
+            writes.append(UpdateMany({"_id": {"$in": over}}, drop, namespace=f"{name}.mutations"))
         return writes
 
     def _failed(self, namespace: str, dispatched: FailedDispatch, now: datetime) -> UpdateOne:
@@ -61,12 +68,11 @@ class MongoAttempts:
         return UpdateOne(ours, {"$set": state}, namespace=namespace)
 
 
-def _delivered(namespace: str, dispatched: SuccessfulDispatch, now: datetime) -> UpdateOne:
+def _delivered(namespace: str, ids: list[str], made: int, now: datetime) -> UpdateMany:
     # True whoever holds the lease by now, and for ever: no other write matches what is delivered.
-    pending = dispatched.pending
     ended = UNLEASED | {"status": "delivered", "endedAt": now, "nextAt": None}
-    not_yet = {"_id": pending.delivery, "status": {"$ne": "delivered"}}
-    return UpdateOne(not_yet, {"$set": ended, "$max": {"attempt": pending.made + 1}}, namespace=namespace)
+    not_yet = {"_id": {"$in": ids}, "status": {"$ne": "delivered"}}
+    return UpdateMany(not_yet, {"$set": ended, "$max": {"attempt": made + 1}}, namespace=namespace)
 
 
 def _attempt(attempt: str, dispatched: Dispatched) -> Document:
