@@ -153,7 +153,15 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: igno
         """Decode, handle, commit. Without a commit the position goes back, so that nothing is passed over."""
         assignment = self._assignment
         async with self._in_hand:
-            done = await self._work_off(records)
+            try:
+                done = await self._work_off(records)
+            except Exception:
+                # What raises here is a bug in deciding about a bug. FastStream would drop it, and the next commit
+                # would pass the records by.
+                log.exception("batch.undecided", size=len(records))
+                self._count_bug()
+                await asyncio.sleep(BACKOFF_SECONDS[-1])
+                done = False
             if assignment != self._assignment:
                 return
             if done:
@@ -206,7 +214,10 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: igno
                     raise
                 log.exception("event.failed", mutation=delivery.event.mutation_id)
                 await self._on_bug(delivery, error)
-                self._bugs += 1
+                self._count_bug()
+
+    def _count_bug(self) -> None:
+        self._bugs += 1
         if self._bugs >= BUGS_IN_A_ROW:
             self._on_fatal()
 

@@ -11,7 +11,15 @@ from typing import Any, Final, TypedDict
 
 from pymongo import ASCENDING, AsyncMongoClient, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ClientBulkWriteException, ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ClientBulkWriteException,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -25,6 +33,8 @@ WRITE_CONCERN: Final = WriteConcern("majority", j=True)
 READ_CONCERN: Final = ReadConcern("majority")
 DATABASES: Final = {"live": "engine_live", "sandbox": "engine_sandbox"}
 CONTROL_DATABASE: Final = "engine"
+# The server's own words for: shutting down, stepping down, no majority, no primary, time is over (error_codes.yml).
+ABSENCE_CODES: Final = frozenset({6, 7, 50, 64, 89, 91, 100, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 
 ACCEPTED: Final = "accepted"
 APPLYING: Final = "applying"
@@ -102,23 +112,27 @@ def databases(client: Client) -> dict[str, Database]:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """An absent or failing-over MongoDB becomes DependencyUnavailable; a refused document stays what it is, a bug."""
+    """An absent, overtaxed or failing-over MongoDB becomes DependencyUnavailable; a refused document stays a bug."""
     try:
         yield
-    except (ConnectionFailure, ExecutionTimeout) as error:
-        raise DependencyUnavailable("mongodb", type(error).__name__) from error
-    except ClientBulkWriteException as error:
-        if isinstance(error.error, ConnectionFailure | ExecutionTimeout) or getattr(error.error, "timeout", False):
-            raise DependencyUnavailable("mongodb", type(error.error).__name__) from error
-        raise
-    except OperationFailure as error:
-        if error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError"):
-            raise DependencyUnavailable("mongodb", type(error).__name__) from error
-        raise
     except PyMongoError as error:
-        if error.timeout:
+        if is_absence(error):
             raise DependencyUnavailable("mongodb", type(error).__name__) from error
         raise
+
+
+def is_absence(error: BaseException | None) -> bool:
+    """Whether an error says that the database, or its majority, is away; repeating is safe, all is compare-and-set."""
+    if isinstance(error, ClientBulkWriteException):
+        return is_absence(error.error) or bool(error.write_concern_errors)
+    if isinstance(error, BulkWriteError):
+        return bool(error.details.get("writeConcernErrors"))
+    if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
+        return True
+    if isinstance(error, OperationFailure) and error.code in ABSENCE_CODES:
+        return True
+    labels = ("RetryableWriteError", "TransientTransactionError")
+    return isinstance(error, PyMongoError) and (error.timeout or any(map(error.has_error_label, labels)))
 
 
 async def smallest_open(database: Database, records: Iterable[str]) -> dict[str, tuple[int, str]]:

@@ -1,0 +1,146 @@
+"""Batches on a real broker: what is committed, what comes again, what is dead-lettered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from shared import topics
+from shared.broker import Publisher, attach, consuming_broker, open_publisher
+from shared.consume import BatchConsumer, DeadLetters, Delivery
+from shared.errors import DependencyUnavailable
+from shared.events import MutationFetched
+from shared.settings import EngineSettings
+from tests.factories import fetched, mutation, new_id
+from tests.retry import eventually
+
+pytestmark = pytest.mark.broker
+TRACE = f"00-{'1' * 32}-{'2' * 16}-01"
+Handle = Callable[[Sequence[Delivery[MutationFetched]]], Awaitable[None]]
+
+
+@dataclass
+class Place:
+    """A topic of its own, and what became of its records."""
+
+    settings: EngineSettings
+    topic: str
+    publisher: Publisher
+    admin: AIOKafkaAdminClient
+    seen: list[str] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)
+
+    async def publish(self, count: int) -> list[str]:
+        events = [fetched(mutation()) for _ in range(count)]
+        assert await self.publisher.publish_many((self.topic, event, TRACE) for event in events) == [None] * count
+        return [event.mutation_id for event in events]
+
+    async def committed(self) -> int:
+        partition = TopicPartition(self.topic, 0)
+        found = await self.admin.list_consumer_group_offsets(self.topic, partitions=[partition])
+        return int(found[partition].offset) if partition in found else -1
+
+    async def on_bug(self, delivery: Delivery[MutationFetched], error: Exception) -> None:
+        self.bugs.append(delivery.event.mutation_id)
+
+    @asynccontextmanager
+    async def consuming(self, handle: Handle, on_bug: Any = None) -> AsyncIterator[None]:
+        batches = BatchConsumer(MutationFetched, handle, DeadLetters(self.publisher), on_bug or self.on_bug, _nothing)
+        broker = consuming_broker(self.settings)
+        attach(broker, self.settings, self.topic, self.topic, batches.on_batch, batches, 10)
+        await broker.start()
+        try:
+            yield
+        finally:
+            await broker.stop()
+
+
+def _nothing() -> None: ...
+
+
+@pytest_asyncio.fixture
+async def place(servers: dict[str, Any]) -> AsyncIterator[Place]:
+    settings = EngineSettings(kafka_bootstrap=servers["kafka"], kafka_idempotence=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+    topic = f"test.{new_id()}"
+    await admin.create_topics([NewTopic(topic, 1, 1), NewTopic(topics.dead_letter(topic), 1, 1)])
+    async with open_publisher(settings) as publisher:
+        yield Place(settings, topic, publisher, admin)
+    await admin.close()
+
+
+async def test_an_absent_dependency_holds_the_batch_and_loses_nothing(place: Place) -> None:
+    away = [True]
+
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        if away[0]:
+            raise DependencyUnavailable("mongodb")
+        place.seen += [delivery.event.mutation_id for delivery in deliveries]
+
+    sent = await place.publish(20)
+    async with place.consuming(handle):
+        await asyncio.sleep(0)
+        assert await place.committed() <= 0
+        away[0] = False
+        await eventually(lambda: _equal(sorted(place.seen), sorted(sent)))
+        await eventually(lambda: _committed(place, 20))
+
+
+async def test_one_poisoned_record_and_one_bug_leave_the_others_alone(place: Place) -> None:
+    first = await place.publish(3)
+    await place.publisher.send(place.topic, b"key", b"not an event", [("odd", b"\xff\xfe")])
+    last = await place.publish(3)
+
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        if any(delivery.event.mutation_id == first[1] for delivery in deliveries):
+            raise ValueError("a bug")
+        place.seen += [delivery.event.mutation_id for delivery in deliveries]
+
+    async with place.consuming(handle):
+        await eventually(lambda: _committed(place, 7))
+    assert sorted(set(place.seen)) == sorted([first[0], first[2], *last])
+    assert place.bugs == [first[1]]
+    letters = TopicPartition(topics.dead_letter(place.topic), 0)
+    assert await _end(place, letters) == 1
+
+
+async def test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it(place: Place) -> None:
+    await place.publish(2)
+    undecided = [0]
+
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        raise ValueError("a bug")
+
+    async def on_bug(delivery: Delivery[MutationFetched], error: Exception) -> None:
+        undecided[0] += 1
+        raise RuntimeError("another bug")
+
+    async with place.consuming(handle, on_bug):
+        await eventually(lambda: _equal(undecided[0] >= 1, True))
+        await place.publish(2)
+        await eventually(lambda: _equal(undecided[0] >= 2, True))
+        assert await place.committed() <= 0
+
+
+async def _equal(seen: Any, wanted: Any) -> None:
+    assert seen == wanted
+
+
+async def _committed(place: Place, offset: int) -> None:
+    assert await place.committed() == offset
+
+
+async def _end(place: Place, partition: TopicPartition) -> int:
+    consumer = AIOKafkaConsumer(bootstrap_servers=place.settings.kafka_bootstrap)
+    await consumer.start()
+    try:
+        return int((await consumer.end_offsets([partition]))[partition])
+    finally:
+        await consumer.stop()
