@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fpdf import FPDF
 from PIL import Image
 
-from shared.limits import OOXML
+from shared.limits import KIB, OOXML
 
 OOXML_PARTS = {
     "docx": ("word/document.xml", "wordprocessingml.document"),
@@ -143,3 +143,25 @@ def encrypted_archive() -> bytes:
 def program() -> bytes:
     """The head of a Windows program."""
     return b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0\x64\x86" + bytes(200)
+
+
+def patched(content: bytes, *changes: tuple[int, int]) -> bytes:
+    """The same with 32-bit numbers put at offsets."""
+    changed = bytearray(content)
+    for offset, number in changes:
+        struct.pack_into("<I", changed, offset, number)
+    return bytes(changed)
+
+
+def endless_difat() -> bytes:
+    """A compound file of 3 KB whose DIFAT sector names itself as the next, millions of times."""
+    plain = ole("WordDocument")
+    plain += bytes(3 * KIB - len(plain))
+    count = 33_000_000
+    return patched(plain, (44, 109 + 127 * count), (68, 2), (72, count), (3 * SECTOR + 508, 2))
+
+
+def endless_directory(sectors: int) -> bytes:
+    """A compound file of so many sectors whose directory goes round in one of them."""
+    plain = patched(ole("WordDocument"), (44, 9), *((76 + 4 * n, 0) for n in range(9)), (SECTOR + 4, 1))
+    return plain + bytes(SECTOR * sectors - len(plain))

@@ -113,6 +113,22 @@ async def test_the_refusal_of_unsafe_content_says_why(content: bytes, reason: st
     assert (verdict.code, reason in verdict.message) == (UNSAFE, True), verdict.message
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        corpus.patched(corpus.ole("WordDocument"), (44, 1000)),
+        corpus.patched(corpus.ole("WordDocument"), (64, 1000)),
+        corpus.patched(corpus.ole("WordDocument") + b"\xff" * 508 + b"\xfe\xff\xff\xff", (44, 110), (68, 2), (72, 1)),
+        corpus.endless_difat(),
+        corpus.endless_directory(1200),
+        corpus.patched(corpus.ole("WordDocument"), (2 * 512 + 128 + 68, 0)),
+    ],
+    ids=["fat", "mini-fat", "difat", "endless-difat", "endless-directory", "root-in-itself"],
+)
+async def test_a_compound_file_that_claims_more_than_it_can_hold_is_not_looked_into(content: bytes) -> None:
+    assert label(await judge(in_memory(content), "cv.doc", None)) == MISMATCH
+
+
 async def test_a_source_that_is_gone_is_no_verdict() -> None:
     async def read(start: int, length: int) -> bytes:
         raise BlobMissing("gone")
