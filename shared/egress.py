@@ -52,6 +52,8 @@ async def _send_exactly(request: ClientRequest, handler: ClientHandlerType) -> C
     mine = exchange.get()
     request.url = mine.url
     response = await handler(request)
+    # The transport encodes the phrase, which holds surrogates where it was not UTF-8.
+    response.reason = (response.reason or "").encode("ascii", "replace").decode()
     if response.connection and response.connection.transport:
         mine.connection = response.connection.transport.get_extra_info("socket")
     return response

@@ -14,6 +14,7 @@ FAILURES: Final = {401: "source_forbidden", 403: "source_forbidden", 404: "sourc
 PACED: Final = frozenset({403, 429, 503})
 TIGHT_WINDOW_BYTES: Final = 16 * limits.KIB
 MEDIA_TYPE_LENGTH: Final = 127
+LENGTH_DIGITS: Final = 20  # as many as a 64-bit number has; int() refuses thousands of them
 
 
 class Failed(Exception):
@@ -49,9 +50,9 @@ def announced_size(response: httpx2.Response) -> int | None:
     value = response.headers.get("content-length")
     if value is None or "transfer-encoding" in response.headers:
         return None
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) <= LENGTH_DIGITS):
         raise Failed("source_error")
-    if int(value[:20]) > limits.URL_FILE_BYTES:
+    if int(value) > limits.URL_FILE_BYTES:
         raise Failed("too_large")
     return int(value)
 

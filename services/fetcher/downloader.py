@@ -21,7 +21,7 @@ from services.fetcher.pacing import HostGate
 from services.fetcher.spool import Spool
 from shared import limits
 from shared.egress import EgressPolicy, EgressRefused, ParsedUrl, UrlRefused, check_url, loggable
-from shared.errors import OUTCOME_CODES
+from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
 
 PAUSES_SECONDS: Final = (1.0, 4.0)  # before the second and the third try, with jitter
@@ -65,6 +65,11 @@ class HttpDownloader:
             code = "source_unreachable"
         except Failed as failure:
             code = failure.code
+        except DependencyUnavailable:
+            raise
+        except Exception:  # whatever a stranger's answer sets off must not cost the mutation its other files
+            log.exception("download.broken", source=loggable(url))
+            code = "source_error"
         else:
             DOWNLOADS.labels("stored").inc()
             return result

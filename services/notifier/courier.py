@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Final, Protocol
 
+import structlog
+
 from services.notifier import schedule, signing
 from services.notifier.body import webhook_id
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, PendingDispatch, SuccessfulDispatch
+from shared.errors import DependencyUnavailable
 
 GONE: Final = 410
 TOO_MANY_REQUESTS: Final = 429
@@ -16,6 +19,7 @@ TIMEOUT: Final = "timeout"
 UNREACHABLE: Final = "unreachable"
 BROKEN: Final = "broken"
 NO_SECRET: Final = "no_secret"  # noqa: S105
+log = structlog.get_logger()
 
 
 class Secrets(Protocol):
@@ -80,12 +84,22 @@ class Courier:
         if not secrets:
             # An unsigned callback would be worth nothing to its receiver; the tenant may still get a secret in time.
             return self._judge(pending, Answer(None, 0, error=NO_SECRET), at)
+        try:
+            answer = await self._send(pending, secrets, at)
+        except DependencyUnavailable:
+            raise
+        except Exception:  # without a result it would be sent again and again, never to be exhausted
+            log.exception("callback.broken", mutation=pending.delivery)
+            answer = Answer(None, 0, error=BROKEN)
+        return self._judge(pending, answer, at)
+
+    async def _send(self, pending: PendingDispatch, secrets: Sequence[str], at: datetime) -> Answer:
         headers = {
             "content-type": "application/json",
             "traceparent": pending.traceparent,
             **signing.headers(secrets, webhook_id(pending.delivery), int(at.timestamp()), pending.body),
         }
-        return self._judge(pending, await self._sender.send(pending.url, headers, pending.body), at)
+        return await self._sender.send(pending.url, headers, pending.body)
 
     def _judge(self, pending: PendingDispatch, answer: Answer, at: datetime) -> Dispatched:
         error = error_of(answer)

@@ -228,3 +228,13 @@ async def test_a_hostile_redirect_target_breaks_nothing(location: str) -> None:
     async with raw_receiver(redirect) as url:
         answer = await send(url)
     assert answer.status == 302 or answer.error == "broken"
+
+
+async def test_a_reason_phrase_that_is_no_utf8_does_not_hide_the_status() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 d\xe9j\xe0\r\ncontent-length: 2\r\n\r\nok")
+        await writer.drain()
+
+    async with raw_receiver(answer) as url:
+        found = await send(url)
+    assert (found.status, found.text, found.error) == (200, "ok", None)

@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from structlog.testing import capture_logs
 
+from services.fetcher.answers import Failed, announced_size
 from services.fetcher.downloader import HttpDownloader
 from services.fetcher.handler import Downloaded
 from shared import limits
@@ -126,6 +129,36 @@ async def test_compressed_answer_is_no_file() -> None:
     packed = gzip.compress(b"x" * 1000)
     answer = sends(OK, b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed), packed)
     assert await outcome(answer) == ("source_error", 1)
+
+
+@pytest.mark.parametrize("date", ["Mon, 01 Jan 0001 00:00:00 +2359", "Mon, 01 Jan 99999999999 00:00:00 GMT", "\xff"])
+async def test_pause_until_an_absurd_date_is_none(date: str) -> None:
+    answer = sends(f"HTTP/1.1 503 X\r\nRetry-After: {date}\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))
+    with capture_logs() as logged:
+        assert await outcome(answer) == ("source_error", 3)
+    assert "download.broken" not in {entry["event"] for entry in logged}
+
+
+async def test_announced_size_with_thousands_of_digits_is_an_error_of_the_source() -> None:
+    response = httpx2.Response(200, headers={"Content-Length": "0" * 5000 + "1"})
+    with pytest.raises(Failed) as caught:
+        announced_size(response)
+    assert caught.value.code == "source_error"
+
+
+async def test_reason_phrase_that_is_no_utf8_does_not_spoil_the_file() -> None:
+    answer = sends(b"HTTP/1.1 200 d\xe9j\xe0\r\nContent-Length: %d\r\n\r\n" % len(FILE), FILE)
+    async with open_source(answer) as source, downloading() as downloader:
+        assert content(await downloader.download(source.url())) == FILE
+
+
+async def test_whatever_else_an_answer_sets_off_is_an_error_of_the_source() -> None:
+    async def odd(host: str) -> Sequence[str]:
+        raise ZeroDivisionError("set off by the host name")
+
+    with capture_logs() as logged:
+        assert (await outcome(WHOLE, resolver=odd))[0] == "source_error"
+    assert "download.broken" in {entry["event"] for entry in logged}
 
 
 async def test_announced_size_over_the_limit_is_refused_before_the_body() -> None:

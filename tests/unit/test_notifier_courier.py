@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 from standardwebhooks import Webhook
+from structlog.testing import capture_logs
 
 from services.notifier.courier import Courier, RetryPolicy, got_no_answer
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, SuccessfulDispatch
@@ -91,3 +92,11 @@ async def test_without_a_live_secret_nothing_unsigned_leaves() -> None:
     assert isinstance(dispatched, FailedDispatch)
     assert (dispatched.status, dispatched.error) == ("pending", "no_secret")
     assert sender.sent == []
+
+
+async def test_an_attempt_that_meets_a_bug_is_a_failed_attempt() -> None:
+    with capture_logs() as logged:
+        dispatched, _ = await attempt(Answer(200, 5), 0, "whsec_not base64")
+    assert isinstance(dispatched, FailedDispatch)
+    assert (dispatched.status, dispatched.error) == ("pending", "broken")
+    assert [entry["mutation"] for entry in logged if entry["event"] == "callback.broken"] == ["m1"]
