@@ -32,8 +32,8 @@ OnBatch = Callable[[tuple[Record, ...], AIOKafkaConsumer], Awaitable[None]]
 class Publisher:
     """Publishes events and raw records. A send that timed out is unknown, not failed: publishing again is allowed."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
-        self._producer = producer
+    def __init__(self, producer: AIOKafkaProducer, on_dead: Callable[[], None]) -> None:
+        self._producer, self._on_dead = producer, on_dead
         self._pending = 0
 
     async def publish(self, topic: str, event: events._Event, traceparent: str) -> None:
@@ -56,15 +56,28 @@ class Publisher:
                 acknowledged.add_done_callback(lambda _: self._release(size))
                 await asyncio.shield(acknowledged)
         except (KafkaError, TimeoutError) as error:
+            if self._dead():
+                self._on_dead()
             raise DependencyUnavailable("kafka", type(error).__name__) from error
+
+    def _dead(self) -> bool:
+        """Whether aiokafka's sender has ended, as it does on fatal errors (a fenced producer): nothing goes out again."""
+        task = self._producer._sender.sender_task
+        return task is not None and task.done()
 
     def _release(self, size: int) -> None:
         self._pending -= size
 
 
+def _nothing() -> None: ...
+
+
 @asynccontextmanager
-async def open_publisher(settings: EngineSettings) -> AsyncIterator[Publisher]:
-    """A started producer: acknowledged by all in-sync replicas, idempotent where the broker can."""
+async def open_publisher(settings: EngineSettings, on_dead: Callable[[], None] = _nothing) -> AsyncIterator[Publisher]:
+    """A started producer: acknowledged by all in-sync replicas, idempotent where the broker can.
+
+    `on_dead` is called when it can't be used any more: a new one is needed.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap,
         acks="all",
@@ -79,7 +92,7 @@ async def open_publisher(settings: EngineSettings) -> AsyncIterator[Publisher]:
     except KafkaError as error:
         raise DependencyUnavailable("kafka", type(error).__name__) from error
     try:
-        yield Publisher(producer)
+        yield Publisher(producer, on_dead)
     finally:
         await producer.stop()
 

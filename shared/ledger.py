@@ -131,7 +131,7 @@ def is_absence(error: BaseException | None) -> bool:
         return True
     if isinstance(error, OperationFailure) and error.code in ABSENCE_CODES:
         return True
-    labels = ("RetryableWriteError", "TransientTransactionError")
+    labels = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
     return isinstance(error, PyMongoError) and (error.timeout or any(map(error.has_error_label, labels)))
 
 
@@ -139,14 +139,17 @@ async def smallest_open(database: Database, records: Iterable[str]) -> dict[str,
     """For each record that has one: (sequence, mutation id) of its smallest open mutation."""
     wanted = set(records)
     query = {"places.record": {"$in": sorted(wanted)}, "status": {"$in": list(OPEN)}}
-    smallest: dict[str, tuple[int, str]] = {}
+    mine = {"sequence": "$places.sequence", "mutation": "$_id"}
+    stages: list[Document] = [
+        {"$match": query},
+        {"$project": {"places": 1}},
+        {"$unwind": "$places"},
+        {"$group": {"_id": "$places.record", "smallest": {"$min": mine}}},
+    ]
     async with translated():
-        async for document in database.mutations.find(query, {"places": 1}):
-            for place in document["places"]:
-                record, mine = place["record"], (place["sequence"], document["_id"])
-                if record in wanted:
-                    smallest[record] = min(smallest.get(record, mine), mine)
-    return smallest
+        found = await (await database.mutations.aggregate(stages)).to_list()
+    smallest = {each["_id"]: each["smallest"] for each in found if each["_id"] in wanted}
+    return {record: (least["sequence"], least["mutation"]) for record, least in smallest.items()}
 
 
 def has_turn(document: Document, smallest: dict[str, tuple[int, str]]) -> bool:
@@ -166,7 +169,7 @@ INDEXES: Final = [
         partialFilterExpression={"places": {"$exists": True}},
     ),
     IndexModel([("places.record", ASCENDING), ("status", ASCENDING)], name="record_status"),
-    IndexModel([("lane", ASCENDING), ("tenant", ASCENDING)], name="lane"),
+    IndexModel([("lane", ASCENDING), ("tenant", ASCENDING), ("_id", ASCENDING)], name="lane"),
     IndexModel([("fileIds", ASCENDING)], name="files"),
     IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0),
 ]

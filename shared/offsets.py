@@ -37,6 +37,8 @@ class BrokerOffsets:
         with _translated():
             [described] = await self._admin.describe_topics([topic])
             partitions = [TopicPartition(topic, found["partition"]) for found in described["partitions"]]
+            if not partitions:  # unknown, or not ours to see: that is no empty topic
+                raise DependencyUnavailable("kafka", f"{topic} has no partitions")
             return dict(await self._consumer.end_offsets(partitions))
 
     async def reached(self, topic: str, partitions: Iterable[TopicPartition]) -> Note:

@@ -9,8 +9,11 @@ from pymongo.errors import BulkWriteError
 
 from shared.errors import DependencyUnavailable
 from shared.ledger import Document, translated
+from shared.limits import MIB
 
 BATCH: Final = 64
+BATCH_BYTES: Final = 4 * MIB  # of inline payloads
+Waiting = tuple[Document, asyncio.Future[Any]]
 
 
 class Inserted(Enum):
@@ -26,7 +29,7 @@ class GroupedInserts:
 
     def __init__(self, collection: AsyncCollection[Document]) -> None:
         self._collection = collection
-        self._waiting: list[tuple[Document, asyncio.Future[Inserted]]] = []
+        self._waiting: list[Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
 
     async def insert(self, document: Document) -> Inserted:
@@ -39,7 +42,7 @@ class GroupedInserts:
 
     async def _flush(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            group = self._next_group()
             try:
                 results = await self._insert([document for document, _ in group])
             except Exception as error:
@@ -50,6 +53,17 @@ class GroupedInserts:
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():
                     future.set_result(result) if isinstance(result, Inserted) else future.set_exception(result)
+
+    def _next_group(self) -> list[Waiting]:
+        """The oldest, so few that nobody waits long for the payloads of others."""
+        weight = count = 0
+        for document, _ in self._waiting[:BATCH]:
+            weight += sum(len(entry.get("data", b"")) for entry in document.get("files", {}).values())
+            count += 1
+            if weight >= BATCH_BYTES:
+                break
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
 
     async def _insert(self, documents: list[Document]) -> list[Inserted | Exception]:
         try:

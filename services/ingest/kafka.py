@@ -28,9 +28,12 @@ class PatientKafka:
         """Connect as soon as a broker answers; stay connected until cancelled."""
         while True:
             try:
-                async with open_publisher(self._settings) as publisher, open_offsets(self._settings) as offsets:
+                dead = asyncio.Event()
+                publishing = open_publisher(self._settings, dead.set)
+                async with publishing as publisher, open_offsets(self._settings) as offsets:
                     self._publisher, self._offsets = publisher, offsets
-                    await asyncio.Event().wait()
+                    await dead.wait()
+                    log.error("producer.dead")
             except DependencyUnavailable as error:
                 log.warning("kafka.not_there_yet", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
+import pymongo
 from pymongo.errors import BulkWriteError
 
 from services.ingest.inserts import GroupedInserts, Inserted
@@ -14,6 +15,7 @@ from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Document, MutationDocument, translated
 
 ATTEMPTS: Final = 20
+TRANSACTION_SECONDS: Final = 1.5
 
 
 class MongoLedger:
@@ -55,8 +57,10 @@ class MongoLedger:
             member["lane"], member["places"] = ledger.WAITING, [{"record": _place(member), "sequence": 1}]
         documents = [cast(Document, head), *(cast(Document, member) for member in members)]
         try:
-            async with translated():
-                await self._insert_together(environment, documents)
+            # The driver repeats a transaction for two minutes otherwise, whatever its operations' time-out.
+            with pymongo.timeout(TRANSACTION_SECONDS):
+                async with translated():
+                    await self._insert_together(environment, documents)
         except BulkWriteError:
             winner = await self.find(environment, head["tenant"], head["key"])
             if winner is None:
@@ -89,13 +93,14 @@ class MongoLedger:
 
     async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
         """Whether the tenant has this record, not erased, or an open create of it."""
-        record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
-        async with translated():
-            if await self._databases[environment].records.find_one(record, {"_id": 1}):
-                return True
         place = f"{tenant}/{record_type}/{record_id}"
         query = {"places.record": place, "kind": "create", "status": {"$in": list(ledger.OPEN)}}
-        return await self._one(environment, query) is not None
+        # In this order: a create that ends in between has written its record before.
+        if await self._one(environment, query) is not None:
+            return True
+        record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
+        async with translated():
+            return await self._databases[environment].records.find_one(record, {"_id": 1}) is not None
 
     async def _one(self, environment: str, query: Document) -> MutationDocument | None:
         async with translated():
@@ -107,14 +112,25 @@ class MongoLedger:
         names = list(records)
         largest = dict.fromkeys(names, 0)
         if kind != "create":
-            for found in await asyncio.gather(self._claimed(environment, names), self._reached(environment, names)):
+            # What has ended has lifted its record before, so only open ones and the record count; in this order.
+            claimed = await self._claimed(environment, names, {"status": {"$in": list(ledger.OPEN)}})
+            reached = await self._reached(environment, names)
+            unborn = [name for name in names if name not in reached]
+            every = await self._claimed(environment, unborn, {}) if unborn else {}
+            for found in (claimed, reached, every):
                 largest = {name: max(largest[name], found.get(name, 0)) for name in names}
         return [{"record": name, "sequence": largest[name] + 1} for name in names]
 
-    async def _claimed(self, environment: str, names: list[str]) -> dict[str, int]:
-        mine: Document = {"$match": {"places.record": {"$in": names}}}
+    async def _claimed(self, environment: str, names: list[str], which: Document) -> dict[str, int]:
+        mine: Document = {"places.record": {"$in": names}}
         group = {"$group": {"_id": "$places.record", "largest": {"$max": "$places.sequence"}}}
-        pipeline = [mine, {"$project": {"places": 1}}, {"$unwind": "$places"}, mine, group]
+        pipeline: list[Document] = [
+            {"$match": mine | which},
+            {"$project": {"places": 1}},
+            {"$unwind": "$places"},
+            {"$match": mine},
+            group,
+        ]
         async with translated():
             cursor = await self._databases[environment].mutations.aggregate(pipeline)
             return {found["_id"]: found["largest"] async for found in cursor}

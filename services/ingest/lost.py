@@ -21,7 +21,8 @@ LEASE_SECONDS: Final = 30.0
 class Outbox(Protocol):
     """What is asked of the ledger; see MongoOutbox."""
 
-    async def unfinished(self, environment: str, limit: int) -> list[Document]: ...
+    async def working(self, environment: str, limit: int) -> list[Document]: ...
+    async def parked(self, environment: str, after: str, limit: int) -> list[Document]: ...
     async def by_id(self, environment: str, ids: Iterable[str]) -> list[Document]: ...
     async def smallest_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]: ...
 
@@ -36,6 +37,7 @@ class LostEvents:
         publish: Callable[[str, list[Document]], Awaitable[None]],
     ) -> None:
         self._outbox, self._pipeline_passed, self._publish = outbox, pipeline_passed, publish
+        self._page_after: dict[str, str] = {}
 
     async def round(self, environments: Iterable[str]) -> None:
         """Look once. Raises DependencyUnavailable."""
@@ -53,9 +55,15 @@ class LostEvents:
     async def _suspects(self, environment: str) -> dict[str, int]:
         """Publish counts, by id, of what is published, open and not parked (or parked though it is its turn)."""
         now = datetime.now(UTC)
-        found = await self._outbox.unfinished(environment, BATCH)
+        found = await self._outbox.working(environment, BATCH) + await self._some_parked(environment)
         due = [each for each in found if now - _published_at(each) >= timedelta(seconds=_pause(each))]
         return {each["_id"]: publish_count(each) for each in await self._standing(environment, due)}
+
+    async def _some_parked(self, environment: str) -> list[Document]:
+        """A page of the parked ones each round: a long queue behind one record must not hide the others."""
+        page = await self._outbox.parked(environment, self._page_after.get(environment, ""), BATCH)
+        self._page_after[environment] = page[-1]["_id"] if len(page) == BATCH else ""
+        return page
 
     async def _standing(self, environment: str, documents: list[Document]) -> list[Document]:
         parked = [each for each in documents if each.get("parked")]

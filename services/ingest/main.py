@@ -16,7 +16,7 @@ from services.ingest.ledger import MongoLedger
 from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
 from services.ingest.outbox import MongoOutbox
 from services.ingest.reads import MongoReads
-from services.ingest.relay import ENVIRONMENTS, Relay
+from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_SECONDS, Relay
 from services.ingest.server import serve
 from services.ingest.settings import IngestSettings
 from shared.addresses import EgressPolicy
@@ -40,8 +40,8 @@ async def run(settings: IngestSettings) -> int:
         patient_client = open_client(settings.mongodb_uri)
         stack.push_async_callback(patient_client.close)
         kafka, outbox = PatientKafka(settings), MongoOutbox(patient_client)
-        relay = Relay(outbox, kafka)
         leases = Leases(open_database(patient_client, CONTROL_DATABASE))
+        relay = Relay(outbox, kafka, partial(leases.hold, LOOK_LEASE, LOOK_LEASE_SECONDS))
         keep_lease = partial(leases.hold, RELAY_LEASE, LEASE_SECONDS)
         lost = LostEvents(outbox, partial(kafka.pipeline_passed, keep_lease), relay.publish_again)
         jobs = (kafka.connect, relay.run, relay.recount, relay.look, partial(watch, lost, leases.hold, ENVIRONMENTS))

@@ -74,10 +74,13 @@ class MongoOutbox:
             ],
         )
 
-    async def unfinished(self, environment: str, limit: int) -> list[Document]:
-        """Open mutations that were published, the least recently published first."""
-        query = {"lane": {"$in": [WORKING, PARKED]}}
-        return await self._read(environment, query, limit, sort="published.at")
+    async def working(self, environment: str, limit: int) -> list[Document]:
+        """Open mutations that are marked as published and not parked, the least recently published first."""
+        return await self._read(environment, {"lane": WORKING}, limit, sort="published.at")
+
+    async def parked(self, environment: str, after: str, limit: int) -> list[Document]:
+        """Parked mutations behind this id, in the order of their ids."""
+        return await self._read(environment, {"lane": PARKED, "_id": {"$gt": after}}, limit)
 
     async def by_id(self, environment: str, ids: Iterable[str]) -> list[Document]:
         """These mutations, whatever their state."""

@@ -5,7 +5,7 @@ The ledger is the queue: whatever is lost here (a kill, a full queue, a failed p
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -24,8 +24,10 @@ ENVIRONMENTS: Final = ("live", "sandbox")
 TURN: Final = 20  # what a tenant may publish before the next one has its turn
 RECOUNT_SECONDS: Final = 0.5
 LOOK_SECONDS: Final = 5.0
-MARK_SECONDS: Final = 10.0  # nearly everything has ended by then
-FORGOTTEN_SECONDS: Final = 5.0  # what waits for less is probably in somebody's queue
+LOOK_LEASE: Final = "ingest.look"
+LOOK_LEASE_SECONDS: Final = 12.0
+MARK_SECONDS: Final = 5.0  # nearly everything has ended by then
+FORGOTTEN_SECONDS: Final = 8.0  # longer than MARK_SECONDS: what waits for less is probably in somebody's hands
 
 
 class Outbox(Protocol):
@@ -49,8 +51,9 @@ class Publisher(Protocol):
 class Relay:
     """`offer` never blocks and never fails; `run`, `recount` and `look` are endless jobs."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
-        self._outbox, self._publisher = outbox, publisher
+    def __init__(self, outbox: Outbox, publisher: Publisher, lead: Callable[[], Awaitable[bool]]) -> None:
+        self._outbox, self._publisher, self._lead = outbox, publisher, lead
+        self._leads = False  # one replica looks into the ledger: what waits in another's queue is not forgotten
         self._windows: dict[tuple[str, str], Window] = {}
         self._changed = asyncio.Event()
 
@@ -76,6 +79,8 @@ class Relay:
                     await self._count(*name, window)
                 except DependencyUnavailable as error:
                     log.warning("relay.postponed", error=str(error))
+                except Exception:
+                    log.exception("relay.failed")
                 if window.idle:
                     del self._windows[name]
             self._changed.set()
@@ -85,11 +90,14 @@ class Relay:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                for environment in ENVIRONMENTS:
+                self._leads = await self._lead()
+                for environment in ENVIRONMENTS if self._leads else ():
                     for tenant in await self._outbox.waiting_tenants(environment):
                         self._window(environment, tenant).forgotten = True
             except DependencyUnavailable as error:
                 log.warning("relay.postponed", error=str(error))
+            except Exception:
+                log.exception("relay.failed")
 
     async def publish_again(self, environment: str, documents: list[Document]) -> None:
         """Publish what is known to be lost; its place in the window it has already."""
@@ -126,7 +134,7 @@ class Relay:
             window.marked = await self._outbox.under_way(environment, tenant)
             finished = await self._outbox.finished(environment, tenant, FINISHED_SECONDS)
             window.size = max(finished, Window().size)
-        if window.forgotten and not window.queue:
+        if self._leads and window.forgotten and not window.queue:
             await self._refill(environment, tenant, window)
 
     async def _refill(self, environment: str, tenant: str, window: Window) -> None:

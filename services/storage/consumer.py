@@ -32,8 +32,9 @@ class FetchedConsumer:
         event = delivery.event
         tries = await self._ledger.raise_tries(event.environment, event.mutation_id)
         log.error("mutation.failed_try", mutation=event.mutation_id, tries=tries, error=type(error).__name__)
-        if tries >= MAX_TRIES:
+        if tries == MAX_TRIES:
             await self._letters.send(delivery.record, f"{type(error).__name__} in storage", tries)
+        if tries >= MAX_TRIES:
             await self._handler.end(event.environment, [event.mutation_id], "internal_error")
 
 

@@ -6,6 +6,7 @@ a compare-and-set again, and an ended mutation is only announced once more.
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import structlog
 
@@ -14,12 +15,14 @@ from services.storage.decision import Decision
 from services.storage.files import FileMissing, FileStore
 from services.storage.ports import Blobs, Decided, Ledger, Publisher
 from services.storage.work import Order, Work, of_event
-from shared.events import Environment, MutationFetched, StagedObject
-from shared.ledger import APPLYING, Document
+from shared.errors import DependencyUnavailable
+from shared.events import Environment, MutationFetched, Place, StagedObject
+from shared.ledger import ACCEPTED, APPLYING, Document
 from shared.observability import EVENTS_UNKNOWN, OUTCOMES, next_traceparent
-from shared.outbox import accepted_event, completed_event
+from shared.outbox import completed_event
 
 log = structlog.get_logger()
+WAVES: Final = 50  # of one batch: what a long queue behind one record may hold up
 
 
 class StorageHandler:
@@ -38,15 +41,25 @@ class StorageHandler:
             await self._work_off(environment, [of_event(documents[name], mine[name]) for name in documents])
 
     async def end(self, environment: Environment, ids: Iterable[str], code: str) -> None:
-        """End these mutations as failed, from `accepted` only; an `applying` one is driven to its decided end."""
+        """End these mutations as failed, from `accepted` only: what is applying goes to the end it decided."""
         documents = await self._ledger.read(environment, ids)
-        works = [Work(document, failure=code) for document in documents.values()]
-        ended = await self._end(environment, [work for work in works if not work.ended])
-        await self._work_off(environment, await self._order.successors(environment, ended, set()))
+        works = [Work(document, failure=code) for document in documents.values() if document["status"] == ACCEPTED]
+        ended = await self._end(environment, works)
+        try:
+            await self._work_off(environment, await self._order.successors(environment, ended, set()))
+        except DependencyUnavailable:
+            raise
+        except Exception:
+            # Not the fault of what has ended: the relay brings a successor back by itself, and its own fate is decided.
+            log.exception("successors.failed", after=[work.id for work in ended])
 
     async def _work_off(self, environment: Environment, works: list[Work]) -> None:
-        while works:
+        for _ in range(WAVES):
+            if not works:
+                return
             works = await self._wave(environment, works)
+        # Others wait for this batch: what is left comes back in its turn. A kill before this leaves it to the relay.
+        await self._publisher.fetched((_again(environment, work), _trace(work.mutation)) for work in works)
 
     async def _wave(self, environment: Environment, works: list[Work]) -> list[Work]:
         """End everything whose turn has come; return what may have its turn now."""
@@ -100,21 +113,20 @@ class StorageHandler:
         return held, over
 
     async def _make(self, environment: Environment, works: list[Work]) -> dict[str, Decision]:
-        """A decision for each, bytes put; what lacks a fetched file is sent to the fetcher again and left out."""
+        """A decision for each, bytes put. What lacks a fetched file is left out: it stands still, so the relay, which
+        asks the ledger first and pauses longer each time, has it fetched again."""
         known = {work.mutation["record"]["id"] for work in works if work.mutation["kind"] != "create"}
         records = await self._ledger.states(environment, known) if known else {}
         removed = {name for work in works for name in work.mutation.get("remove") or []}
         attachments = await self._ledger.attachments(environment, removed) if removed else {}
         made = await asyncio.gather(*(self._make_one(environment, work, records, attachments) for work in works))
-        again = [work for work, each in zip(works, made, strict=True) if each is None]
-        await self._publisher.accepted((accepted_event(environment, w.mutation), _trace(w.mutation)) for w in again)
         return {work.id: each for work, each in zip(works, made, strict=True) if each is not None}
 
     async def _make_one(
         self, environment: Environment, work: Work, records: dict[str, Document], attachments: dict[str, Document]
     ) -> Decision | None:
         mutation = work.mutation
-        record = records.get(mutation["record"]["id"])
+        record = _own(mutation, records.get(mutation["record"]["id"]))
         code = work.failure or (None if mutation["kind"] == "create" else _missing(record))
         if code:
             return decisions.decide_failure(mutation, record, code)
@@ -159,6 +171,24 @@ def _stored(mutation: Document, winner: Decision | None) -> tuple[str, ...]:
     """How the stored keys of a mutation end: `<attachment>/<sha256>`; after the end its outcome tells them."""
     files = winner.outcome["attachments"] if winner else (mutation.get("outcome") or {}).get("attachments") or []
     return tuple(f"/{file['id']}/{file['sha256']}" for file in files if file["sha256"])
+
+
+def _own(mutation: Document, record: Document | None) -> Document | None:
+    """The record, unless it is somebody else's: a foreign id is not found."""
+    mine = record is not None and (record["tenant"], record["type"]) == (mutation["tenant"], mutation["record"]["type"])
+    return record if mine else None
+
+
+def _again(environment: Environment, work: Work) -> MutationFetched:
+    return MutationFetched(
+        mutation_id=work.id,
+        tenant=work.mutation["tenant"],
+        environment=environment,
+        kind=work.mutation["kind"],
+        places=tuple(Place(**place) for place in work.mutation["places"]),
+        files=work.brought,
+        deadline=work.mutation["deadline"],
+    )
 
 
 def _missing(record: Document | None) -> str | None:

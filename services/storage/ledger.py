@@ -17,6 +17,10 @@ from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document
 DUPLICATE_KEY = 11000
 
 
+class RefusedWrite(Exception):
+    """The database refused a write with these codes: a bug."""
+
+
 class MongoLedger:
     """The ledger, records and attachments of both environments."""
 
@@ -156,7 +160,8 @@ class MongoLedger:
                 return [result.update_results[n].matched_count for n in range(len(operations))]
             except ClientBulkWriteException as error:
                 if last or not _only_duplicates(error):
-                    raise
+                    # Its text would hold the documents, and so personal data, in the logs.
+                    raise RefusedWrite([each["code"] for each in error.details["writeErrors"]]) from None
         raise AssertionError("unreachable")
 
 

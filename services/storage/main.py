@@ -38,7 +38,7 @@ async def run(settings: StorageSettings) -> int:
         )
         client = open_client(settings.mongodb_uri)
         stack.push_async_callback(client.close)
-        producer = await stack.enter_async_context(open_publisher(settings))
+        producer = await stack.enter_async_context(open_publisher(settings, lifecycle.fail))
         blobs = await stack.enter_async_context(open_blobs(settings))
         offsets = await stack.enter_async_context(open_offsets(settings))
         ledger, publisher, letters = MongoLedger(client), KafkaPublisher(producer), DeadLetters(producer)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from services.storage.decision import Decision
-from shared.events import Environment, MutationAccepted, MutationCompleted
+from shared.events import Environment, MutationCompleted, MutationFetched
 from shared.ledger import Document
 
 Decided = tuple[Document, Decision]
@@ -36,5 +36,5 @@ class Blobs(Protocol):
 class Publisher(Protocol):
     """Publishes events of storage; raises DependencyUnavailable."""
 
-    async def accepted(self, again: Iterable[tuple[MutationAccepted, str]]) -> None: ...
+    async def fetched(self, again: Iterable[tuple[MutationFetched, str]]) -> None: ...
     async def completed(self, ended: Iterable[tuple[MutationCompleted, str]]) -> None: ...

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from shared import broker, topics
-from shared.events import MutationAccepted, MutationCompleted
+from shared.events import MutationCompleted, MutationFetched
 
 
 class KafkaPublisher:
@@ -12,9 +12,9 @@ class KafkaPublisher:
     def __init__(self, publisher: broker.Publisher) -> None:
         self._publisher = publisher
 
-    async def accepted(self, again: Iterable[tuple[MutationAccepted, str]]) -> None:
-        """Send mutations to the fetcher again."""
-        await self._publish([(topics.ACCEPTED, event, trace) for event, trace in again])
+    async def fetched(self, again: Iterable[tuple[MutationFetched, str]]) -> None:
+        """Bring mutations back behind what waits for us already."""
+        await self._publish([(topics.FETCHED, event, trace) for event, trace in again])
 
     async def completed(self, ended: Iterable[tuple[MutationCompleted, str]]) -> None:
         """Announce outcomes."""

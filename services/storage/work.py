@@ -43,8 +43,9 @@ class Work:
 
 
 def of_event(mutation: Document, event: MutationFetched) -> Work:
-    """The work that an event asks for."""
-    return Work(mutation, dict(event.files), event.error.code if event.error else None)
+    """The work that an event asks for; a parked failure stays one."""
+    parked = (mutation.get("parked") or {}).get("failure")
+    return Work(mutation, dict(event.files), event.error.code if event.error else parked)
 
 
 def of_parked(mutation: Document) -> Work:

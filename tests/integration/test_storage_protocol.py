@@ -11,10 +11,10 @@ import pytest_asyncio
 from services.storage.content import judge
 from services.storage.decision import decide_files
 from services.storage.files import FileStore
-from services.storage.handler import StorageHandler
+from services.storage.handler import WAVES, StorageHandler
 from services.storage.ledger import MongoLedger
 from services.storage.work import of_event
-from shared.events import MutationAccepted, MutationCompleted, StagedObject
+from shared.events import MutationCompleted, MutationFetched, StagedObject
 from shared.ledger import databases, open_client
 from tests.factories import TEXT, by_url, fetched, inline, mutation, new_id
 from tests.fakes import InMemoryBlobs
@@ -26,9 +26,9 @@ DIGEST = hashlib.sha256(TEXT).hexdigest()
 class RecordingPublisher:
     """What storage published, in order."""
 
-    sent: list[MutationAccepted | MutationCompleted] = field(default_factory=list)
+    sent: list[MutationFetched | MutationCompleted] = field(default_factory=list)
 
-    async def accepted(self, again: Iterable[tuple[MutationAccepted, str]]) -> None:
+    async def fetched(self, again: Iterable[tuple[MutationFetched, str]]) -> None:
         self.sent += [event for event, _ in again]
 
     async def completed(self, ended: Iterable[tuple[MutationCompleted, str]]) -> None:
@@ -196,16 +196,61 @@ async def test_a_deadline_out_of_turn_takes_no_effect_away_from_what_is_before_i
     assert (record["version"], record["sequence"]) == (2, 3)
 
 
-async def test_a_missing_fetched_file_is_fetched_again_and_is_no_outcome(house: House) -> None:
+async def test_a_missing_fetched_file_is_no_outcome_and_may_come_again(house: House) -> None:
     name = new_id()
     created = mutation(files={name: by_url()})
     await house.insert(created)
-    gone = StagedObject(key="staging/live/gone", size=3, sha256="0" * 64)
+    gone = StagedObject(key="staging/live/gone", size=len(TEXT), sha256=DIGEST)
+    await house.handler.handle([fetched(created, **{name: gone})])
+    assert await house.status(created) == "accepted"
+    assert house.publisher.sent == []
 
+    await house.blobs.put(gone.key, TEXT, len(TEXT))
     await house.handler.handle([fetched(created, **{name: gone})])
 
-    assert await house.status(created) == "accepted"
-    assert [type(event) for event in house.publisher.sent] == [MutationAccepted]
+    assert await house.status(created) == "completed"
+
+
+async def test_a_long_queue_behind_one_record_is_given_back_and_comes_in_order(house: House) -> None:
+    first = mutation()
+    later = [append(first["record"]["id"], n, new_id()) for n in range(2, WAVES + 12)]
+    await house.insert(first, *later)
+    await house.handler.handle([fetched(each) for each in later])
+
+    await house.handler.handle([fetched(first)])
+    while isinstance(event := house.publisher.sent[-1], MutationFetched):
+        house.publisher.sent.pop()
+        await house.handler.handle([event])
+
+    assert house.ended() == [each["_id"] for each in [first, *later]]
+    assert all([await house.status(each) == "completed" for each in later])
+
+
+async def test_a_record_of_another_tenant_is_not_found(house: House) -> None:
+    theirs = mutation(tenant="other", places=[])
+    theirs["places"] = [{"record": f"other/candidate/{theirs['record']['id']}", "sequence": 1}]
+    await house.insert(theirs)
+    await house.handler.handle([fetched(theirs)])
+    ours = append(theirs["record"]["id"], 1, new_id())
+    await house.insert(ours)
+
+    await house.handler.handle([fetched(ours)])
+
+    outcome = await house.outcome(ours)
+    assert outcome["error"]["code"] == "record_not_found"
+    assert outcome["record"]["version"] is None
+
+
+async def test_what_is_applying_is_never_ended_as_failed(house: House) -> None:
+    created = mutation()
+    await house.insert(created)
+    await house.ledger.decide("live", {created["_id"]: decide_files(created, None, {})})
+
+    await house.handler.end("live", [created["_id"]], "internal_error")
+
+    assert await house.status(created) == "applying"
+    await house.handler.handle([fetched(created)])
+    assert await house.status(created) == "completed"
 
 
 async def test_an_append_to_a_record_that_never_came_to_be_says_so(house: House) -> None:
