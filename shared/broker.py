@@ -61,7 +61,7 @@ class Publisher:
             raise DependencyUnavailable("kafka", type(error).__name__) from error
 
     def _dead(self) -> bool:
-        """Whether aiokafka's sender has ended, as it does on fatal errors (a fenced producer): nothing goes out again."""
+        """Whether aiokafka's sender has ended, as it does on fatal errors (a fenced producer)."""
         task = self._producer._sender.sender_task
         return task is not None and task.done()
 

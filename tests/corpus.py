@@ -165,3 +165,14 @@ def endless_directory(sectors: int) -> bytes:
     """A compound file of so many sectors whose directory goes round in one of them."""
     plain = patched(ole("WordDocument"), (44, 9), *((76 + 4 * n, 0) for n in range(9)), (SECTOR + 4, 1))
     return plain + bytes(SECTOR * sectors - len(plain))
+
+
+def commented(comment: bytes, entries: int = 1) -> bytes:
+    """A docx with entries of which each bears a comment in the directory."""
+    written = io.BytesIO(ooxml("docx"))
+    with zipfile.ZipFile(written, "a") as whole:
+        for number in range(entries):
+            entry = zipfile.ZipInfo(f"word/{number}.xml")
+            entry.comment = comment
+            whole.writestr(entry, b"")
+    return written.getvalue()

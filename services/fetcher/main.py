@@ -42,7 +42,7 @@ async def run(settings: FetcherSettings) -> int:
         health_server(settings.health_host, settings.health_port, health_app(lifecycle)),
         open_client(settings.mongodb_uri) as mongo,
         open_blobs(settings) as blobs,
-        open_publisher(settings) as publisher,
+        open_publisher(settings, lifecycle.fail) as publisher,
         open_offsets(settings) as offsets,
         open_egress_client(policy, user_agent=settings.user_agent, limits=connections) as client,
     ):

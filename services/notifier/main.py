@@ -144,7 +144,7 @@ async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> int:
         health_server(settings.health_host, settings.health_port, app),
         background(watch_loop_lag),
         open_client(settings.mongodb_uri) as client,
-        open_publisher(settings) as publisher,
+        open_publisher(settings, lifecycle.fail) as publisher,
         open_egress_client(policy, user_agent=USER_AGENT, limits=connections) as http,
     ):
         deliverer = Deliverer(settings, client, http)

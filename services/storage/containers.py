@@ -1,5 +1,6 @@
 """Looks inside documents that are containers (ZIP and OLE), without unpacking: names, sizes, and one small listing."""
 
+import asyncio
 import io
 import re
 import struct
@@ -18,7 +19,7 @@ ENTRIES: Final = 10_000
 UNPACKED_BYTES: Final = 64 * MIB
 RATIO: Final = 100
 TAIL_BYTES: Final = 64 * KIB
-DIRECTORY_BYTES: Final = 4 * MIB
+DIRECTORY_BYTES: Final = ENTRIES * (46 + 255)  # with names of a usual length
 LISTING_BYTES: Final = 1 * MIB
 END_RECORD: Final = struct.Struct("<4sHHHHIIH")  # APPNOTE 4.3.16
 LOCAL_HEADER: Final = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: up to the lengths of name and extra field
@@ -54,35 +55,52 @@ async def zip_type(source: Source) -> str:
 
     Raises Unsafe, Encrypted.
     """
-    entries = await _entries(source)
+    tail = await _directory(source)
+    entries = await asyncio.to_thread(_checked, tail, source.size) if tail else None
     if entries is None:
         return ZIP
-    _check_sizes(entries)
-    _check_places(entries, source.size)
     names = [entry.filename for entry in entries]
-    _check_names(names)
     if entries[0].filename == "mimetype" and entries[0].compress_type == zipfile.ZIP_STORED:
         return (await _content(source, entries[0])).decode("ascii", errors="replace").strip()
     listings = [entry for entry in entries if entry.filename == CONTENT_TYPES]
     return _ooxml_type(await _content(source, listings[0]), names) if len(listings) == 1 else ZIP
 
 
-async def _entries(source: Source) -> list[zipfile.ZipInfo] | None:
-    """The central directory in the order of places; None when the archive does not end with one, or it is broken."""
+async def _directory(source: Source) -> bytes | None:
+    """The end of the archive from where its central directory begins, or earlier; None when it does not end with one.
+
+    The parser obeys the length of the directory and not the count beside it, so what it would find is counted here.
+    """
     tail = await source.read(max(0, source.size - TAIL_BYTES), TAIL_BYTES)
     if len(tail) < END_RECORD.size or not tail[-END_RECORD.size :].startswith(b"PK\5\6"):
         return None  # an archive with a comment or with something behind it is no office document
     _, _, _, _, count, length, _, _ = END_RECORD.unpack(tail[-END_RECORD.size :])
     if count > ENTRIES and count != 0xFFFF:
         raise Unsafe(f"it has more than {ENTRIES} entries")
+    if length > DIRECTORY_BYTES and length != 0xFFFFFFFF:
+        raise Unsafe("its directory is too long")
     needed = length + END_RECORD.size
-    if len(tail) < needed <= min(source.size, DIRECTORY_BYTES):
+    if len(tail) < needed <= source.size and length <= DIRECTORY_BYTES:
         tail = await source.read(source.size - needed, needed)
+    if tail.count(b"PK\1\2") > ENTRIES:
+        raise Unsafe(f"it has more than {ENTRIES} entries")
+    return tail
+
+
+def _checked(tail: bytes, size: int) -> list[zipfile.ZipInfo] | None:
+    """The entries in the order of places, all of them harmless; None when the directory is broken or empty.
+
+    Takes up to 100 ms: call it in a thread. Raises Unsafe, Encrypted.
+    """
     try:
-        with zipfile.ZipFile(_Tail(tail, source.size)) as archive:
+        with zipfile.ZipFile(_Tail(tail, size)) as archive:
             entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error, EOFError):
         return None
+    if entries:
+        _check_sizes(entries)
+        _check_places(entries, size)
+        _check_names([entry.filename for entry in entries])
     return entries or None
 
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import random
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -68,6 +70,19 @@ async def test_a_long_directory_is_read_whole() -> None:
     assert label(await judge(source, "cv.docx", None)) == f"{DOCX} match"
 
 
+async def test_a_directory_is_parsed_beside_the_event_loop() -> None:
+    given_away: list[object] = []
+
+    class Threads(ThreadPoolExecutor):
+        def submit(self, *args: Any, **given: Any) -> Future[Any]:
+            given_away.append(args)
+            return super().submit(*args, **given)
+
+    asyncio.get_running_loop().set_default_executor(Threads())
+    assert label(await judge(in_memory(corpus.ooxml("docx")), "cv.docx", None)) == f"{DOCX} match"
+    assert given_away
+
+
 @pytest.mark.parametrize("wide", [False, True])
 async def test_a_character_may_lie_across_two_pieces(wide: bool) -> None:
     text = "x" + "履😀" * (600 * KIB)
@@ -96,6 +111,8 @@ async def test_other_types_may_be_accepted_elsewhere() -> None:
         (corpus.bomb(2), "100-fold"),
         (corpus.bomb(70), "64 MiB"),
         (corpus.ooxml("docx", {f"word/{n}.xml": "" for n in range(10_000)}), "10000 entries"),
+        (corpus.commented(b"PK\1\2" * 10_001), "10000 entries"),
+        (corpus.commented(b"x" * 65_000, 50), "directory is too long"),
         (corpus.overlapping(), "overlap"),
         (corpus.contradictory(), "contradicts"),
         (corpus.twice(), "same name"),
