@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from services.ingest.drafts import Draft, Drafter, Write
 from services.ingest.inline_files import InlineFile
 from services.ingest.ports import Ledger, Relay, Staging
@@ -19,6 +21,8 @@ from services.ingest.schemas import AttachmentsPayload, CandidatePayload
 from shared import ledger as states
 from shared.errors import DependencyUnavailable
 from shared.ledger import MutationDocument
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,7 @@ class Intake:
         if held["_id"] != head["_id"]:
             await self._discard(staged)
             return await self._answer(write, held)
-        for member in members:
-            self._relay.offer(write.environment, member)
+        self._send(write, members)
         return Accepted(held, members, replayed=False)
 
     async def append(self, write: Write, record_id: str, payload: AttachmentsPayload) -> Accepted:
@@ -98,8 +101,13 @@ class Intake:
         if held["_id"] != document["_id"]:
             await self._discard(staged)
             return await self._answer(write, held)
-        self._relay.offer(write.environment, held)
+        self._send(write, [held])
         return Accepted(held, [held], replayed=False)
+
+    def _send(self, write: Write, mutations: list[MutationDocument]) -> None:
+        for document in mutations:
+            self._relay.offer(write.environment, document)
+            log.info("mutation.accepted", mutation=document["_id"], tenant=write.tenant, kind=document["kind"])
 
     async def _holder(self, write: Write) -> MutationDocument | None:
         try:
