@@ -111,6 +111,10 @@ class FetchHandler:
         """
         fetched = await self._fetch(event, ended)
         await until_available(lambda: self._publisher.publish(topics.FETCHED, fetched, next_traceparent(traceparent)))
+        failed = sum(isinstance(file, FileError) for file in fetched.files.values())
+        log.info(
+            "mutation.fetched", mutation=event.mutation_id, tenant=event.tenant, files=len(fetched.files), failed=failed
+        )
         return fetched.error is None
 
     async def _fetch(self, event: MutationAccepted, ended: bool) -> MutationFetched:

@@ -83,7 +83,7 @@ class Courier:
         secrets = await self._secrets.webhook_secrets(pending.lane.tenant)
         if not secrets:
             # An unsigned callback would be worth nothing to its receiver; the tenant may still get a secret in time.
-            return self._judge(pending, Answer(None, 0, error=NO_SECRET), at)
+            return self._judged(pending, Answer(None, 0, error=NO_SECRET), at)
         try:
             answer = await self._send(pending, secrets, at)
         except DependencyUnavailable:
@@ -91,7 +91,7 @@ class Courier:
         except Exception:  # without a result it would be sent again and again, never to be exhausted
             log.exception("callback.broken", mutation=pending.delivery)
             answer = Answer(None, 0, error=BROKEN)
-        return self._judge(pending, answer, at)
+        return self._judged(pending, answer, at)
 
     async def _send(self, pending: PendingDispatch, secrets: Sequence[str], at: datetime) -> Answer:
         headers = {
@@ -100,6 +100,17 @@ class Courier:
             **signing.headers(secrets, webhook_id(pending.delivery), int(at.timestamp()), pending.body),
         }
         return await self._sender.send(pending.url, headers, pending.body)
+
+    def _judged(self, pending: PendingDispatch, answer: Answer, at: datetime) -> Dispatched:
+        log.info(
+            "callback.attempted",
+            mutation=pending.delivery,
+            tenant=pending.lane.tenant,
+            attempt=pending.made + 1,
+            status=answer.status,
+            ms=answer.milliseconds,
+        )
+        return self._judge(pending, answer, at)
 
     def _judge(self, pending: PendingDispatch, answer: Answer, at: datetime) -> Dispatched:
         error = error_of(answer)

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from structlog.testing import capture_logs
+
 from services.fetcher.handler import FetchHandler
 from shared import topics
 from shared.errors import OUTCOME_CODES
@@ -113,3 +115,12 @@ async def test_status_is_read_once_for_each_environment_and_only_for_mutations_w
     ]
     assert await world.handler.ended(events) == {"m2", "m4"}
     assert world.ledger.reads == [("live", ["m2", "m3"]), ("sandbox", ["m4"])]
+
+
+async def test_what_is_passed_on_is_logged_by_the_mutation_and_without_its_urls() -> None:
+    with capture_logs() as logged:
+        await World(f1=DEAD).handler.handle(accepted("f1", "f2"), TRACE)
+    [entry] = logged
+    assert entry == {
+        "event": "mutation.fetched", "log_level": "info", "mutation": "m1", "tenant": "acme", "files": 2, "failed": 1,
+    }  # fmt: skip

@@ -100,3 +100,13 @@ async def test_an_attempt_that_meets_a_bug_is_a_failed_attempt() -> None:
     assert isinstance(dispatched, FailedDispatch)
     assert (dispatched.status, dispatched.error) == ("pending", "broken")
     assert [entry["mutation"] for entry in logged if entry["event"] == "callback.broken"] == ["m1"]
+
+
+async def test_every_attempt_is_logged_by_the_mutation_and_without_its_url() -> None:
+    with capture_logs() as logged:
+        await attempt(Answer(503, 5), 2)
+    [entry] = logged
+    assert entry == {
+        "event": "callback.attempted", "log_level": "info",
+        "mutation": "m1", "tenant": "acme", "attempt": 3, "status": 503, "ms": 5,
+    }  # fmt: skip
