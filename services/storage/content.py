@@ -12,7 +12,7 @@ import pylibmagic  # noqa: F401  (puts its libmagic where python-magic looks; so
 
 import magic  # isort: skip
 
-from services.storage import containers, texts
+from services.storage import compound, containers, texts
 from services.storage.media_types import ALIASES, RTF, claims, compatible
 from services.storage.source import Source, in_memory
 from shared.events import FileError
@@ -105,7 +105,7 @@ async def _found(source: Source, claimed: Sequence[str]) -> str:
 async def _contained(source: Source, head: bytes) -> str:
     if head.startswith(ZIP_SIGNATURE):
         return await containers.zip_type(source)
-    return await asyncio.to_thread(containers.ole_type, await source.read(0, source.size))
+    return await asyncio.to_thread(compound.ole_type, await source.read(0, source.size))
 
 
 async def _at_hand(source: Source) -> Source:

@@ -118,6 +118,7 @@ async def test_other_types_may_be_accepted_elsewhere() -> None:
         (corpus.twice(), "same name"),
         (b"PK\3\4" + b"first" * 50 + corpus.ooxml("docx"), "before its first"),
         (corpus.ooxml("docx", {"word/vbaProject.bin": b"x"}), "macros"),
+        (corpus.ooxml("docx", {"xl/macrosheets/a\nb": b"x"}), "macros"),
         (corpus.ooxml("docx", {"word/a.js": b"x"}), "program"),
         (corpus.ole("WordDocument", "Macros"), "macros"),
         (corpus.ole("WordDocument", "Workbook"), "several kinds"),
