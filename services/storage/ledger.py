@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import UpdateOne
@@ -13,6 +13,7 @@ from services.storage.decision import Decision
 from shared import ledger
 from shared.events import Environment
 from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document, translated
+from shared.outbox import republish_pause
 
 DUPLICATE_KEY = 11000
 
@@ -112,18 +113,28 @@ class MongoLedger:
                 late += [document["_id"] async for document in found]
         return sorted(late)[:limit]
 
-    async def owed(self, environment: Environment, before: datetime, limit: int) -> list[Document]:
-        """Ended mutations whose outcome the notifier has not confirmed, the oldest first."""
-        query = {"lane": ledger.OWED, "endedAt": {"$lt": before}}
+    async def owed(self, environment: Environment, now: datetime, limit: int) -> list[Document]:
+        """Ended mutations that the notifier has not confirmed and that are due, those never published again first."""
+        before = now - timedelta(seconds=republish_pause(1))
+        query = {"lane": ledger.OWED, "endedAt": {"$lt": before}, "announced.next": {"$not": {"$gt": now}}}
+        order = [("announced.next", 1), ("endedAt", 1)]
         async with translated():
-            found = self._databases[environment].mutations.find(query, {"files": 0}).sort("endedAt", 1).limit(limit)
+            found = self._databases[environment].mutations.find(query, {"files": 0}).sort(order).limit(limit)
             return [document async for document in found]
 
-    async def announced(self, environment: Environment, ids: Iterable[str]) -> None:
-        """Count one more publish of these outcomes."""
-        change = {"$set": {"announced.at": datetime.now(UTC)}, "$inc": {"announced.count": 1}}
-        async with translated():
-            await self._databases[environment].mutations.update_many({"_id": {"$in": list(ids)}}, change)
+    async def announced(self, environment: Environment, due: Mapping[str, datetime]) -> None:
+        """Count one more publish of these outcomes, and say when the next one is due."""
+        namespace = self._name(environment, "mutations")
+        await self._write(
+            [
+                UpdateOne(
+                    {"_id": name},
+                    {"$set": {"announced.next": time}, "$inc": {"announced.count": 1}},
+                    namespace=namespace,
+                )
+                for name, time in due.items()
+            ]
+        )
 
     async def open_of(self, environment: Environment, mutations: Iterable[str]) -> set[str]:
         """Which of these mutations are open."""

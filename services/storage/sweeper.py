@@ -1,7 +1,7 @@
 """What only time asks for: deadlines, owed outcomes, staged leftovers, orphan objects. Each job under one lease."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -23,8 +23,8 @@ class Ledger(Protocol):
     """What the sweeper asks the ledger; see MongoLedger."""
 
     async def overdue(self, environment: Environment, now: datetime, limit: int) -> list[str]: ...
-    async def owed(self, environment: Environment, before: datetime, limit: int) -> list[Document]: ...
-    async def announced(self, environment: Environment, ids: Iterable[str]) -> None: ...
+    async def owed(self, environment: Environment, now: datetime, limit: int) -> list[Document]: ...
+    async def announced(self, environment: Environment, due: Mapping[str, datetime]) -> None: ...
     async def open_of(self, environment: Environment, mutations: Iterable[str]) -> set[str]: ...
     async def named_keys(self, environment: Environment, attachments: Iterable[str]) -> dict[str, str]: ...
     async def busy_files(self, environment: Environment, attachments: Iterable[str]) -> set[str]: ...
@@ -60,21 +60,18 @@ class Sweeper:
 
     async def announce_owed(self, environment: Environment) -> None:
         """Publish again what is owed and lost: still owed after the notifier has passed all that there was."""
-        due = {each["_id"] for each in await self._due(environment)}
+        now = datetime.now(UTC)
+        due = {each["_id"] for each in await self._ledger.owed(environment, now, BATCH)}
         if not due or not await self._notifier_passed():
             return
-        lost = [each for each in await self._due(environment) if each["_id"] in due]
+        lost = [each for each in await self._ledger.owed(environment, now, BATCH) if each["_id"] in due]
         if lost:
             log.warning("outcome.published_again", mutations=[each["_id"] for each in lost])
             await self._publisher.completed(
                 (completed_event(environment, each), next_traceparent(each.get("traceparent"))) for each in lost
             )
-            await self._ledger.announced(environment, [each["_id"] for each in lost])
-
-    async def _due(self, environment: Environment) -> list[Document]:
-        now = datetime.now(UTC)
-        owed = await self._ledger.owed(environment, now - timedelta(seconds=republish_pause(1)), BATCH)
-        return [each for each in owed if _pause_is_over(each, now)]
+            now = datetime.now(UTC)
+            await self._ledger.announced(environment, {each["_id"]: now + _next_pause(each) for each in lost})
 
     async def sweep_staging(self, environment: Environment, age: timedelta) -> None:
         """Delete what ended mutations left under `staging/`."""
@@ -108,9 +105,10 @@ class Sweeper:
             yield page
 
 
-def _pause_is_over(document: Document, now: datetime) -> bool:
-    announced = document.get("announced") or {"at": document["endedAt"], "count": 1}
-    return bool(now - announced["at"] >= timedelta(seconds=republish_pause(announced["count"])))
+def _next_pause(document: Document) -> timedelta:
+    """How long to wait once this outcome is published again; its end published it the first time."""
+    again = (document.get("announced") or {}).get("count", 0)
+    return timedelta(seconds=republish_pause(again + 2))
 
 
 async def repeat(
