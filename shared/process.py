@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.observability import LOOP_LAG
 
+log = structlog.get_logger()
 LAG_EVERY_SECONDS: Final = 0.5
 LAG_SAMPLES: Final = 120
 GC_THRESHOLDS: Final = (10_000, 20, 50)
@@ -86,9 +88,19 @@ async def health_server(host: str, port: int, app: web.Application) -> AsyncIter
 
 
 @contextlib.asynccontextmanager
-async def background(*jobs: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Run endless jobs while the block runs; cancel them after it."""
+async def background(
+    *jobs: Callable[[], Coroutine[Any, Any, None]], on_failure: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Run endless jobs while the block runs; cancel them after it. Nobody waits for one that dies: it is told of."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("job.failed", exc_info=error)
+            on_failure()
+
     tasks = [asyncio.ensure_future(job()) for job in jobs]
+    for task in tasks:
+        task.add_done_callback(ended)
     try:
         yield
     finally:

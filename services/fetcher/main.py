@@ -55,7 +55,7 @@ async def run(settings: FetcherSettings) -> int:
         attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer.on_batch, consumer, BATCH_RECORDS)
         watchdog = Watchdog(offsets, topics.ACCEPTED, consumer, lifecycle.fail)
         commits = partial(consumer.commit_every, settings.commit_seconds)
-        async with background(watch_loop_lag, watchdog.run, commits):
+        async with background(watch_loop_lag, watchdog.run, commits, on_failure=lifecycle.fail):
             await broker.start()
             lifecycle.start()
             await lifecycle.stopping.wait()

@@ -45,7 +45,7 @@ async def run(settings: IngestSettings) -> int:
         keep_lease = partial(leases.hold, RELAY_LEASE, LEASE_SECONDS)
         lost = LostEvents(outbox, partial(kafka.pipeline_passed, keep_lease), relay.publish_again)
         jobs = (kafka.connect, relay.run, relay.recount, relay.look, partial(watch, lost, leases.hold, ENVIRONMENTS))
-        await stack.enter_async_context(background(watch_loop_lag, *jobs))
+        await stack.enter_async_context(background(watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
         ledger = MongoLedger(client)
         gateway = Gateway(

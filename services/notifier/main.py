@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import SystemRandom
 from uuid import uuid4
@@ -73,10 +73,10 @@ class Deliverer:
         return not got_no_answer(dispatched)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, on_failure: Callable[[], None]) -> AsyncIterator[None]:
         """Poll and record while the block runs; then finish what is in flight, write results, give leases back."""
-        async with background(self.recorder.run):
-            async with background(self.poller.run):
+        async with background(self.recorder.run, on_failure=on_failure):
+            async with background(self.poller.run, on_failure=on_failure):
                 yield
             left = await self.dispatcher.drain(self._stop_seconds)
         try:
@@ -128,7 +128,8 @@ async def consuming(
     async with open_offsets(settings) as offsets:
         await broker.start()
         try:
-            async with background(Watchdog(offsets, topics.COMPLETED, batches, lifecycle.fail).run):
+            watchdog = Watchdog(offsets, topics.COMPLETED, batches, lifecycle.fail)
+            async with background(watchdog.run, on_failure=lifecycle.fail):
                 yield
         finally:
             await broker.stop()
@@ -142,14 +143,14 @@ async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> int:
     connections = httpx2.Limits(max_connections=settings.callbacks_in_flight, keepalive_expiry=IDLE_CONNECTION_SECONDS)
     async with (
         health_server(settings.health_host, settings.health_port, app),
-        background(watch_loop_lag),
+        background(watch_loop_lag, on_failure=lifecycle.fail),
         open_client(settings.mongodb_uri) as client,
         open_publisher(settings, lifecycle.fail) as publisher,
         open_egress_client(policy, user_agent=USER_AGENT, limits=connections) as http,
     ):
         deliverer = Deliverer(settings, client, http)
         # Intake ends first, then what is in flight, then the connections.
-        async with deliverer.running(), consuming(settings, deliverer, publisher, lifecycle):
+        async with deliverer.running(lifecycle.fail), consuming(settings, deliverer, publisher, lifecycle):
             lifecycle.start()
             await lifecycle.stopping.wait()
     return lifecycle.exit_code

@@ -59,7 +59,7 @@ async def run(settings: StorageSettings) -> int:
             partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile),
         )
         watchdog = Watchdog(offsets, topics.FETCHED, batches, lifecycle.fail)
-        await stack.enter_async_context(background(watch_loop_lag, watchdog.run, *jobs))
+        await stack.enter_async_context(background(watch_loop_lag, watchdog.run, *jobs, on_failure=lifecycle.fail))
         await broker.start()
         stack.push_async_callback(broker.stop)
         lifecycle.start()
