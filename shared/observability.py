@@ -12,9 +12,9 @@ from prometheus_client import Counter, Gauge
 
 # What must never be read in a log: keys and signatures by name, queries of URLs (they may be signed) by form.
 SECRET_NAMES: Final = re.compile(r"(?i)api_?key|secret|authorization|signature|password|token|callback_?url")
-URL_TAIL: Final = re.compile(r"(https?://)(?:[^/\s\"']*@)?([^/\s\"'?#]+)[^\s\"']*")
+URL_TAIL: Final = re.compile(r"(?i)(https?://)(?:[^/\s\"']*@)?([^/\s\"'?#]+)[^\s\"']*")
 KEY_FORM: Final = re.compile(r"me_[A-Za-z0-9]+_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+")
-TRACEPARENT: Final = re.compile(r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
+TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 EVENTS_HANDLED = Counter("engine_events_total", "Events by topic and fate", ["topic", "fate"])
 COMMIT_ERRORS = Counter("engine_commit_errors_total", "Offset commits that the broker refused", ["topic"])
@@ -30,7 +30,7 @@ def _redact(value: Any) -> Any:
         return {key: "[redacted]" if SECRET_NAMES.search(str(key)) else _redact(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_redact(part) for part in value]
-    return value
+    return value if value is None or isinstance(value, (int, float)) else _redact(repr(value))
 
 
 def redact(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -70,7 +70,7 @@ def new_traceparent() -> str:
 
 def next_traceparent(traceparent: str | None) -> str:
     """The same trace with a new parent id; a new trace where the given one is not valid."""
-    if not traceparent or not TRACEPARENT.match(traceparent):
+    if not traceparent or not TRACEPARENT.fullmatch(traceparent):
         return new_traceparent()
     version, trace, _, flags = traceparent.split("-")
     return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
