@@ -56,7 +56,19 @@ class Sweeper:
         late = await self._ledger.overdue(environment, datetime.now(UTC), BATCH)
         if late:
             log.warning("mutation.deadline_exceeded", mutations=late)
+            await self._end_all(environment, late)
+
+    async def _end_all(self, environment: Environment, late: list[str]) -> None:
+        """All at once; where that fails one by one, so that one we can't end does not keep the others open."""
+        try:
             await self._end(environment, late, "deadline_exceeded")
+        except DependencyUnavailable:
+            raise
+        except Exception:
+            log.exception("deadline.failed", mutations=late)
+            if len(late) > 1:
+                for mutation in late:
+                    await self._end_all(environment, [mutation])
 
     async def announce_owed(self, environment: Environment) -> None:
         """Publish again what is owed and lost: still owed after the notifier has passed all that there was."""

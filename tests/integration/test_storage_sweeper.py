@@ -148,3 +148,20 @@ async def test_of_the_stored_only_old_orphans_that_no_open_mutation_may_want_are
     await house.sweeper.reconcile("live", AGE)
 
     assert house.blobs.objects.keys() == kept
+
+
+async def test_one_mutation_that_cannot_be_ended_keeps_no_other_from_its_deadline() -> None:
+    ended: list[str] = []
+
+    async def end(environment: str, ids: Iterable[str], code: str) -> None:
+        if "broken" in ids:
+            raise ValueError("a bug")
+        ended.extend(ids)
+
+    class Overdue:
+        async def overdue(self, environment: str, now: datetime, limit: int) -> list[str]:
+            return ["first", "broken", "last"]
+
+    await Sweeper(Overdue(), None, None, end, None).end_overdue("live")  # type: ignore[arg-type]
+
+    assert ended == ["first", "last"]
