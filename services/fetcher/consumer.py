@@ -9,7 +9,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from prometheus_client import Gauge
 
-from services.fetcher.handler import FetchHandler, until_available
+from services.fetcher.handler import FetchHandler, SourceBusy, until_available
 from services.fetcher.window import Slot, Window
 from shared.broker import Record
 from shared.consume import BUGS_IN_A_ROW, DRAIN_SECONDS, DeadLetters, Delivery, commit, decode
@@ -105,6 +105,11 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _pass_on(self, slot: Slot, delivery: Delivery[MutationAccepted], ended: bool) -> None:
         try:
             worked = await self._handler.handle(delivery.event, delivery.traceparent, ended)
+        except SourceBusy:
+            # Its place in the window goes to others: the relay finds it standing still and publishes it again.
+            log.info("mutation.put_off", mutation=delivery.event.mutation_id)
+            self._complete(slot, delivery.record.topic, "put_off")
+            return
         except Exception:
             log.exception("event.failed", mutation=delivery.event.mutation_id)
             await self._bury(slot, delivery.record, "internal_error")
@@ -128,11 +133,13 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         IN_FLIGHT.set(self._window.in_flight)
         if self._consumer is None or self._leaving:
             return
-        paused = self._consumer.paused()
-        if self._window.room < self._batch_records:
-            self._consumer.pause(*(self._consumer.assignment() - paused))
-        elif paused:
-            self._consumer.resume(*paused)
+        assigned, paused = self._consumer.assignment(), self._consumer.paused()
+        full = self._window.room < self._batch_records
+        wanted = assigned if full else self._window.overdrawn & assigned
+        if wanted - paused:
+            self._consumer.pause(*(wanted - paused))
+        if paused - wanted:
+            self._consumer.resume(*(paused - wanted))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -7,7 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,10 @@ import structlog
 from prometheus_client import Counter
 
 from services.fetcher.answers import Failed, announced_size, judge, media_type, redirect_target, tighten
-from services.fetcher.handler import Downloaded
+from services.fetcher.handler import Downloaded, SourceBusy
 from services.fetcher.pacing import HostGate
 from services.fetcher.spool import Spool
+from services.fetcher.stay import Stay, stopped
 from shared import limits
 from shared.egress import EgressPolicy, EgressRefused, ParsedUrl, UrlRefused, check_url, loggable
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
@@ -27,6 +28,7 @@ from shared.events import FileError
 PAUSES_SECONDS: Final = (1.0, 4.0)  # before the second and the third try, with jitter
 SLOWEST_BYTES_PER_SECOND: Final = 16 * limits.KIB
 GRACE_SECONDS: Final = 10.0  # before the rate counts
+HOST_WAIT_SECONDS: Final = 30.0  # for a place at a host
 # A body of unknown length gets a small window before the limit, so that hardly more than the limit is ever taken.
 TIGHT_BYTES: Final = 512 * limits.KIB
 
@@ -36,7 +38,7 @@ log = structlog.get_logger()
 
 
 class HttpDownloader:
-    """Downloads by HTTP; a stranger's failure is a value, DependencyUnavailable (our own disk) the only exception."""
+    """Downloads by HTTP; a stranger's failure is a value, DependencyUnavailable and SourceBusy the only exceptions."""
 
     def __init__(
         self,
@@ -45,17 +47,20 @@ class HttpDownloader:
         *,
         spool_directory: Path | None = None,
         in_flight: int = limits.DOWNLOADS_IN_FLIGHT,
+        per_host: int = limits.DOWNLOADS_PER_HOST,
+        host_wait_seconds: float = HOST_WAIT_SECONDS,
         seconds: float = limits.DOWNLOAD_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
         pauses: Sequence[float] = PAUSES_SECONDS,
     ) -> None:
         self._client, self._policy, self._directory = client, policy, spool_directory
         self._seconds, self._grace, self._pauses = seconds, grace_seconds, pauses
-        self._gate = HostGate(limits.DOWNLOADS_PER_HOST)
+        self._gate = HostGate(per_host)
+        self._host_wait = host_wait_seconds
         self._in_flight = asyncio.Semaphore(in_flight)
 
     async def download(self, url: str) -> Downloaded | FileError:
-        """The bytes behind a URL, or why they could not be had. The clock starts when a place at the host is free."""
+        """The bytes behind a URL, or why they could not be had. The clock runs while there is a place at the host."""
         try:
             result = await self._bounded(check_url(url, self._policy))
         except UrlRefused:
@@ -65,7 +70,7 @@ class HttpDownloader:
             code = "source_unreachable"
         except Failed as failure:
             code = failure.code
-        except DependencyUnavailable:
+        except (DependencyUnavailable, SourceBusy):
             raise
         except Exception:  # whatever a stranger's answer sets off must not cost the mutation its other files
             log.exception("download.broken", source=loggable(url))
@@ -79,38 +84,40 @@ class HttpDownloader:
         return FileError(code=code, message=OUTCOME_CODES[code].advice)
 
     async def _bounded(self, target: ParsedUrl) -> Downloaded:
-        async with AsyncExitStack() as place:
-            await place.enter_async_context(self._gate.visit(target.host))
-            async with self._in_flight, asyncio.timeout(self._seconds) as clock:
-                return await self._tries(target, place, clock)
+        stay = Stay(self._gate, self._in_flight, self._host_wait)
+        try:
+            await stay.move(target.host)
+            async with asyncio.timeout(self._seconds) as clock:
+                found = await self._tries(target, stay, clock)
+        except BaseException:
+            stay.land()
+            raise
+        finally:
+            await stay.leave_host()
+        return replace(found, release=stay.land)
 
-    async def _tries(self, target: ParsedUrl, place: AsyncExitStack, clock: asyncio.Timeout) -> Downloaded:
+    async def _tries(self, target: ParsedUrl, stay: Stay, clock: asyncio.Timeout) -> Downloaded:
         for pause in (*self._pauses[: limits.DOWNLOAD_TRIES - 1], None):
             try:
-                return await self._follow(target, place)
+                return await self._follow(target, stay, clock)
             except Failed as failure:
                 wait = max((pause or 0.0) * random.uniform(0.5, 1.5), failure.retry_after or 0.0)  # noqa: S311
                 too_late = asyncio.get_running_loop().time() + wait > (clock.when() or 0.0)
                 if not failure.transient or pause is None or too_late:
                     raise
+            stay.land()
             await asyncio.sleep(wait)
-            await self._move(place, target.host)
         raise AssertionError("the last try returns or raises")
 
-    async def _follow(self, target: ParsedUrl, place: AsyncExitStack) -> Downloaded:
-        for hop in range(limits.REDIRECTS + 1):
-            if hop:
-                await self._move(place, target.host)
+    async def _follow(self, target: ParsedUrl, stay: Stay, clock: asyncio.Timeout) -> Downloaded:
+        for _ in range(limits.REDIRECTS + 1):
+            async with stopped(clock):
+                await stay.move(target.host)
             result = await self._request(target)
             if isinstance(result, Downloaded):
                 return result
             target = result
         raise Failed("too_many_redirects")
-
-    async def _move(self, place: AsyncExitStack, host: str) -> None:
-        # The old place is given up before waiting for the new one, so visits can't wait for each other in a circle.
-        await place.aclose()
-        await place.enter_async_context(self._gate.visit(host))
 
     async def _request(self, target: ParsedUrl) -> Downloaded | ParsedUrl:
         try:

@@ -23,17 +23,26 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
+class SourceBusy(Exception):
+    """No place at a source's host came free in time: the mutation is put off, which is no outcome of its file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A whole file: bytes, or a file to read from its beginning; size in bytes, SHA-256 in hex, the declared type."""
+    """A whole file: bytes, or a file to read from its beginning; size in bytes, SHA-256 in hex, the declared type.
+
+    It keeps its place in flight until it is closed, so that bodies don't pile up while the object store is away.
+    """
 
     body: bytes | BinaryIO
     size: int
     sha256: str
     content_type: str | None
+    release: Callable[[], None] = lambda: None
 
     def close(self) -> None:
-        """Give the bytes up."""
+        """Give the bytes and their place up."""
+        self.release()
         if not isinstance(self.body, bytes):
             self.body.close()
 
@@ -42,7 +51,7 @@ class Downloader(Protocol):
     """Strangers' servers."""
 
     async def download(self, url: str) -> Downloaded | FileError:
-        """The bytes behind a URL, or why they could not be had. Raises DependencyUnavailable for our own disk."""
+        """The bytes behind a URL, or why they could not be had. Raises DependencyUnavailable, SourceBusy."""
 
 
 class Blobs(Protocol):
@@ -106,6 +115,8 @@ class FetchHandler:
     async def handle(self, event: MutationAccepted, traceparent: str, ended: bool = False) -> bool:
         """Stage the files unless the mutation has ended, then publish; False when a bug came in between.
 
+        Raises SourceBusy, and then nothing is published.
+
         Returns when the broker has the event. A kill before that leaves staged objects that no event names: the record
         comes again and stages under new names; the rest goes with the mutation's staging prefix when it ends.
         """
@@ -124,6 +135,8 @@ class FetchHandler:
         for _ in range(TRIES):
             staging = (self._stage(event, file, source) for file, source in event.sources.items())
             files = await asyncio.gather(*staging, return_exceptions=True)
+            if busy := next((file for file in files if isinstance(file, SourceBusy)), None):
+                raise busy
             bugs = [file for file in files if isinstance(file, BaseException)]
             if not bugs:
                 return passed_on.model_copy(update={"files": dict(zip(event.sources, files, strict=True))})

@@ -47,7 +47,11 @@ async def run(settings: FetcherSettings) -> int:
         open_egress_client(policy, user_agent=settings.user_agent, limits=connections) as client,
     ):
         downloader = HttpDownloader(
-            client, policy, spool_directory=settings.spool_directory, in_flight=settings.in_flight
+            client,
+            policy,
+            spool_directory=settings.spool_directory,
+            in_flight=settings.in_flight,
+            host_wait_seconds=settings.host_wait_seconds,
         )
         handler = FetchHandler(downloader, blobs, MongoLedger(databases(mongo)), publisher)
         window = Window[TopicPartition](settings.in_flight, SPAN)

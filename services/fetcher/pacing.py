@@ -36,11 +36,16 @@ class HostGate:
         state.users += 1
         try:
             async with state.turn:
-                await asyncio.sleep(max(0.0, state.not_before - self._clock()))
+                await asyncio.sleep(self.rest(host))
                 yield
         finally:
             state.users -= 1
             self._forget()
+
+    def rest(self, host: str) -> float:
+        """Seconds until the end of a host's pause."""
+        state = self._hosts.get(host)
+        return max(0.0, state.not_before - self._clock()) if state else 0.0
 
     def pause(self, host: str, seconds: float) -> None:
         """Begin no new visit to this host for so long."""

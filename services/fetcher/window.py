@@ -32,7 +32,7 @@ class Slot:
 
 
 class Window(Generic[P]):
-    """Counts records in flight against `size`, and those that wait behind an unfinished one against `span`."""
+    """Counts records in flight against `size`, and those of a partition that wait behind an unfinished one against `span`."""
 
     def __init__(self, size: int, span: int) -> None:
         self._size, self._span = size, span
@@ -84,5 +84,9 @@ class Window(Generic[P]):
     @property
     def room(self) -> int:
         """How many records may still be started."""
-        waiting = sum(len(lane.started) for lane in self._lanes.values())
-        return max(0, min(self._size - self.in_flight, self._span - waiting))
+        return max(0, self._size - self.in_flight)
+
+    @property
+    def overdrawn(self) -> set[P]:
+        """Partitions of which no more should be started: as many as the span wait behind an unfinished record."""
+        return {partition for partition, lane in self._lanes.items() if len(lane.started) >= self._span}

@@ -8,6 +8,7 @@ from aiokafka.errors import CommitFailedError
 from structlog.testing import capture_logs
 
 from services.fetcher.consumer import FetchConsumer
+from services.fetcher.handler import SourceBusy
 from services.fetcher.window import Window
 from shared import events
 from shared.broker import Publisher
@@ -20,10 +21,10 @@ from tests.unit.test_fetcher_handler import World, accepted
 class Member:
     """One fetcher with its broker side."""
 
-    def __init__(self, world: World, size: int = 8, batch: int = 2) -> None:
+    def __init__(self, world: World, size: int = 8, batch: int = 2, span: int = 100) -> None:
         self.world, self.kafka, self.lifecycle = world, FakeKafkaConsumer(0, 1), Lifecycle()
         letters = DeadLetters(cast(Publisher, world.publisher))
-        self.consumer = FetchConsumer(world.handler, letters, Window(size, 100), self.lifecycle, batch)
+        self.consumer = FetchConsumer(world.handler, letters, Window(size, span), self.lifecycle, batch)
 
     async def take(self, *records: FakeRecord) -> None:
         """A batch comes in."""
@@ -176,3 +177,26 @@ async def test_too_many_bugs_in_a_row_stop_the_service() -> None:
     assert member.lifecycle.stopping.is_set()
     assert member.lifecycle.exit_code == 1
     assert all(event.error is not None for _, event, _ in world.publisher.published)
+
+
+async def test_what_finds_no_place_at_its_source_is_put_off_without_an_event() -> None:
+    world = World(f=SourceBusy())
+    member = Member(world)
+    with capture_logs() as logged:
+        await member.take(record(0, "f"))
+        await until(lambda: member.consumer.idle)
+    assert world.publisher.published == world.publisher.letters == []
+    assert await member.committed() == {0: 1}
+    assert [entry["mutation"] for entry in logged if entry["event"] == "mutation.put_off"] == ["m0.0"]
+
+
+async def test_slow_download_pauses_only_the_partition_that_it_holds_back() -> None:
+    world = World()
+    world.downloader.held = {"slow"}
+    member = Member(world, span=3)
+    await member.take(record(0, "slow"), record(1), record(2), record(0, partition=1))
+    await until(lambda: len(world.publisher.published) == 3)
+    assert {each.partition for each in member.kafka.stopped} == {0}
+    world.downloader.gates["slow"].set()
+    await until(lambda: member.consumer.idle)
+    assert member.kafka.stopped == set()

@@ -89,14 +89,17 @@ WindowRules.TestCase.settings = settings(max_examples=150, stateful_step_count=4
 TestWindow = WindowRules.TestCase
 
 
-def test_finished_records_behind_a_slow_one_use_up_the_span_not_the_room() -> None:
+def test_finished_records_behind_a_slow_one_use_up_the_span_of_their_partition_not_the_room() -> None:
     window: Window[str] = Window(2, 4)
+    window.complete(window.start("other", 0))
     slow = window.start("p", 0)
     for offset in (1, 2, 3):
         window.complete(window.start("p", offset))
-    assert (window.in_flight, window.room, window.committable()) == (1, 0, {})
+    assert (window.in_flight, window.room, window.committable()) == (1, 1, {"other": 1})
+    assert window.overdrawn == {"p"}
     window.complete(slow)
-    assert (window.in_flight, window.room, window.committable()) == (0, 2, {"p": 4})
+    assert (window.in_flight, window.room, window.committable()) == (0, 2, {"other": 1, "p": 4})
+    assert window.overdrawn == set()
 
 
 def test_refused_commit_is_offered_again() -> None:
