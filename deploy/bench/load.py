@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from deploy.bench.workloads import Bodies
 
+TRIES = 10
 STALLED_SECONDS = 60.0
 
 
@@ -78,19 +80,30 @@ async def open_site(secret: str) -> AsyncIterator[Site]:
         await runner.cleanup()
 
 
+async def _accepted(session: aiohttp.ClientSession, url: str, body: bytes) -> bytes:
+    """The body of a 202. A 503 is repeated under the same key, as any client would; so its time counts."""
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    for _ in range(TRIES):
+        async with session.post(url, data=body, headers=key) as answer:
+            raw = await answer.read()
+        if answer.status != 503:
+            break
+        await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+    if answer.status != 202:
+        raise RuntimeError(f"{answer.status} instead of 202: {raw[:300]!r}")
+    return raw
+
+
 async def post_all(api: str, key: str, bodies: Bodies, n: int, clients: int) -> list[Accepted]:
-    """POST n candidates from so many closed-loop clients; raises RuntimeError at the first answer that is no 202."""
+    """POST n candidates from so many closed-loop clients; raises RuntimeError where no 202 comes."""
     numbers, accepted = itertools.count(), list[Accepted]()
     headers = {"x-api-key": key, "content-type": "application/json"}
 
     async def client(session: aiohttp.ClientSession) -> None:
         while (number := next(numbers)) < n:
             body, asked = bodies.request(number), time.perf_counter()
-            async with session.post(f"{api}/candidates", data=body) as answer:
-                raw = await answer.read()
+            raw = await _accepted(session, f"{api}/candidates", body)
             at = time.perf_counter()
-            if answer.status != 202:
-                raise RuntimeError(f"{answer.status} instead of 202: {raw[:300]!r}")
             entry = orjson.loads(raw)["data"]["mutations"][0]
             accepted.append(Accepted(number, asked, at, entry["mutationId"], entry["attachments"][0]["id"]))
 
