@@ -31,6 +31,11 @@ class Room:
     in_memory_per_lane: int = 256
     longest_wait: float = 37.0
 
+    @property
+    def in_memory_per_tenant(self) -> int:
+        """A quarter of all, but at least what one lane may have: many host names must not take everybody's room."""
+        return max(self.in_memory // 4, self.in_memory_per_lane)
+
 
 @dataclass(slots=True)
 class _Queue:
@@ -51,6 +56,7 @@ class FairDispatcher:
         self._failures: OrderedDict[Lane, int] = OrderedDict()
         self._active_of: Counter[str] = Counter()
         self._running: dict[asyncio.Task[None], PendingDispatch] = {}
+        self._taken_of: Counter[str] = Counter()
         self._taken = 0
         self._stopping = False
         self.has_room = asyncio.Event()  # set when a lane that was full is half empty
@@ -67,10 +73,12 @@ class FairDispatcher:
     def reserve(self, lane: Lane) -> bool:
         """Take room for one dispatch, if there is any."""
         queue = self._queues.setdefault(lane, _Queue())
-        if self.free <= 0 or queue.taken >= self._limit(lane):
+        of_tenant = self._taken_of[lane.tenant]
+        if self.free <= 0 or of_tenant >= self._room.in_memory_per_tenant or queue.taken >= self._limit(lane):
             self._forget_idle(lane, queue)
             return False
         queue.taken += 1
+        self._taken_of[lane.tenant] += 1
         self._taken += 1
         return True
 
@@ -78,9 +86,13 @@ class FairDispatcher:
         """Give reserved room back."""
         queue = self._queues[lane]
         queue.taken -= 1
+        self._taken_of[lane.tenant] -= 1
         self._taken -= 1
-        if queue.taken == self._limit(lane) // 2:
+        of_tenant = self._taken_of[lane.tenant]
+        if queue.taken == self._limit(lane) // 2 or of_tenant == self._room.in_memory_per_tenant // 2:
             self.has_room.set()
+        if not of_tenant:
+            del self._taken_of[lane.tenant]
         self._forget_idle(lane, queue)
 
     def submit(self, pending: PendingDispatch) -> None:

@@ -120,6 +120,17 @@ def test_memory_is_bounded_in_all_and_for_one_lane() -> None:
     assert in_virtual_time(scenario) == (20, 30)
 
 
+def test_a_tenant_with_many_host_names_leaves_room_in_memory_for_others() -> None:
+    async def scenario() -> tuple[int, int, bool]:
+        fair = dispatcher(Receivers(), Room(in_memory=40, in_memory_per_lane=5))
+        of_one = sum(offer(fair, f"a{n}", Lane("acme", f"h{n}.example.com")) for n in range(100))
+        of_other = sum(offer(fair, f"b{n}", Lane("other", f"h{n}.example.com")) for n in range(3))
+        await asyncio.sleep(1)
+        return of_one, of_other, offer(fair, "again", HEALTHY)
+
+    assert in_virtual_time(scenario) == (10, 3, True)
+
+
 def test_a_receiver_that_answers_nothing_gets_few_places_until_it_answers_again() -> None:
     async def scenario() -> tuple[int, int]:
         receivers = Receivers()
