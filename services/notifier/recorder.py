@@ -67,6 +67,7 @@ class Recorder:
         except Exception:
             log.exception("results.refused", size=len(batch))
             await self._record_each(batch)
+            return
         # Only what is written leaves the list: whoever cancels a write may flush again.
         del self._results[: len(batch)]
 
@@ -76,6 +77,7 @@ class Recorder:
             try:
                 await self._attempts.record([result])
             except DependencyUnavailable:
-                return
+                return  # what is left is tried again
             except Exception:
                 log.exception("result.dropped", mutation=result[1].pending.delivery)
+            del self._results[0]

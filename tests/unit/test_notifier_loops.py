@@ -180,3 +180,15 @@ def test_a_write_that_is_cut_off_is_repeated_by_the_last_flush() -> None:
         return written.written
 
     assert in_virtual_time(scenario) == ["m1"]
+
+
+def test_a_database_that_goes_away_while_results_are_written_one_by_one_loses_none() -> None:
+    async def scenario() -> list[str]:
+        written = InMemoryAttempts([ValueError("the batch"), DependencyUnavailable("mongodb")])
+        recorder = Recorder(written, 0.0)
+        for name in ("m1", "m2"):
+            recorder.add(success(name))
+        await recorder.flush()
+        return written.written
+
+    assert in_virtual_time(scenario) == ["m1", "m2"]
