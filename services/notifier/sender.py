@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Final
 
 import httpx2
@@ -14,6 +15,7 @@ from shared import limits
 from shared.egress import EgressPolicy, EgressRefused, UrlRefused, check_url
 
 USER_AGENT: Final = "MutationEngine-Webhooks/1"
+CLOSE_SECONDS: Final = 1.0  # a receiver that reads no further must not hold the attempt
 TARGETS_REMEMBERED: Final = 1024
 FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, ClientError, ValueError, TimeoutError, OSError)
 # ValueError: UrlRefused, and what parsing a hostile Location may raise.
@@ -52,7 +54,9 @@ class HttpSender:
             # The status has come and is the answer; what is missing of its text decides nothing.
         finally:
             if response is not None:
-                await response.aclose()
+                with suppress(*FAILURES):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await response.aclose()
         text = bytes(kept[: limits.CALLBACK_ANSWER_BYTES]).decode("utf-8", "replace")
         return response.status_code, text, response.headers.get("retry-after")
 

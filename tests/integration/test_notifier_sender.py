@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import httpx2
 import pytest
 from aiohttp import web
 
@@ -238,3 +239,20 @@ async def test_a_reason_phrase_that_is_no_utf8_does_not_hide_the_status() -> Non
     async with raw_receiver(answer) as url:
         found = await send(url)
     assert (found.status, found.text, found.error) == (200, "ok", None)
+
+
+class NeverClosing(httpx2.AsyncByteStream):
+    """An answer that has come whole, on a connection that can't be given back."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"ok"
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(3600)
+
+
+async def test_a_connection_that_does_not_close_does_not_hold_the_attempt() -> None:
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=NeverClosing()))
+    async with httpx2.AsyncClient(transport=transport) as client, asyncio.timeout(20):
+        answer = await HttpSender(client, LOOPBACK).send("http://127.0.0.1/hook", {}, b"{}")
+    assert (answer.status, answer.text) == (200, "ok")
