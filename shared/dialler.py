@@ -1,6 +1,7 @@
 """The guard's place at connect time: an aiohttp connector whose socket factory and resolver ask the egress policy."""
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,8 @@ DNS_SECONDS: Final = 5.0
 ADDRESSES: Final = 16
 SOCKET_BUFFER_BYTES: Final = 128 * 1024  # bounds what a source can push at us before anyone has looked at it
 
+OUR_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
 
@@ -29,6 +32,7 @@ class Exchange:
 
     url: URL
     refused: bool = False
+    starved: bool = False  # this machine had no socket, or no memory for one
     connection: socket.socket | None = None  # None also once the body has been read
 
 
@@ -52,7 +56,12 @@ class SocketFactory:
         family, kind, protocol, _, address = info
         if not self.policy.permits(str(address[0]), int(address[1])) or any(address[2:]):
             raise _refusal("address or port not allowed")
-        opened = socket.socket(family, kind, protocol)
+        try:
+            opened = socket.socket(family, kind, protocol)
+        except OSError as error:
+            if (mine := exchange.get(None)) and error.errno in OUR_SHORTAGES:
+                mine.starved = True
+            raise
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
         return opened
 

@@ -26,12 +26,13 @@ from httpx_aiohttp.httpx2 import AiohttpTransport
 from yarl import URL
 
 from shared.addresses import EgressPolicy
-from shared.dialler import Exchange, Lookup, exchange, guarded_connector, threaded_lookup
+from shared.dialler import OUR_SHORTAGES, Exchange, Lookup, exchange, guarded_connector, threaded_lookup
 from shared.urls import ParsedUrl, UrlRefused, check_url, loggable
 
 __all__ = [
     "EgressPolicy",
     "EgressRefused",
+    "EgressStarved",
     "ParsedUrl",
     "UrlRefused",
     "check_url",
@@ -45,6 +46,10 @@ READ_BUFFER_BYTES: Final = 16 * 1024
 
 class EgressRefused(httpx2.ConnectError):
     """The guard refused to dial; count it, but never let a client of ours tell it from an unreachable host."""
+
+
+class EgressStarved(httpx2.ConnectError):
+    """This machine has no socket or memory left to dial: our own outage, nothing that the other side did."""
 
 
 async def _send_exactly(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -68,16 +73,18 @@ class _GuardedTransport(AiohttpTransport):
         try:
             response = await super().handle_async_request(request)
         except (httpx2.TransportError, ClientError, OSError) as error:
-            raise _translated(error, mine.refused) from error.__cause__
+            raise _translated(error, mine) from error.__cause__
         finally:
             exchange.reset(token)
         response.extensions["socket"] = mine.connection
         return response
 
 
-def _translated(error: Exception, refused: bool) -> httpx2.TransportError:
-    if refused:
+def _translated(error: Exception, mine: Exchange) -> httpx2.TransportError:
+    if mine.refused:
         return EgressRefused("refused by the egress policy")
+    if mine.starved or getattr(error.__cause__ or error, "errno", None) in OUR_SHORTAGES:
+        return EgressStarved("no socket to dial with")
     if isinstance(error, httpx2.ConnectTimeout) and not isinstance(error.__cause__, TimeoutError):
         # The transport below calls all of these time-outs.
         kind = httpx2.ConnectError if isinstance(error.__cause__, ClientConnectorError) else httpx2.ReadError

@@ -43,6 +43,8 @@ def judge(response: httpx2.Response) -> None:
         raise Failed(FAILURES.get(status, "source_error"), transient=transient, retry_after=pause)
     if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise Failed("source_error")  # we asked for the plain bytes; what came would not be the file
+    if response.headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+        raise Failed("source_error")  # a coding that nobody undoes
 
 
 def announced_size(response: httpx2.Response) -> int | None:

@@ -19,6 +19,7 @@ from shared.events import FileError, MutationAccepted, MutationFetched, StagedOb
 from shared.observability import next_traceparent
 
 TRIES: Final = 2  # of a mutation whose handling meets a bug
+PUTS_IN_FLIGHT: Final = 16  # each holds buffers of the store's client
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -100,6 +101,7 @@ class FetchHandler:
     ) -> None:
         self._downloader, self._blobs, self._ledger, self._publisher = downloader, blobs, ledger, publisher
         self._random_name = random_name
+        self._puts = asyncio.Semaphore(PUTS_IN_FLIGHT)
 
     async def ended(self, events: Iterable[MutationAccepted]) -> set[str]:
         """Which mutations with files have ended: one read for each environment; the others are not even asked for."""
@@ -150,7 +152,8 @@ class FetchHandler:
             return downloaded
         key = f"staging/{event.environment}/{event.mutation_id}/{file}-{self._random_name()}"
         try:
-            await until_available(lambda: self._blobs.put(key, downloaded.body, downloaded.size))
+            async with self._puts:
+                await until_available(lambda: self._blobs.put(key, downloaded.body, downloaded.size))
         finally:
             downloaded.close()
         return StagedObject(

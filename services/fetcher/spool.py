@@ -10,7 +10,7 @@ from shared.errors import DependencyUnavailable
 from shared.limits import KIB
 
 # Far below limits.SPOOL_MEMORY_BYTES, because hundreds of downloads run at once.
-BUFFER_BYTES: Final = 256 * KIB
+BUFFER_BYTES: Final = 128 * KIB
 
 
 class Spool:

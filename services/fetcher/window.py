@@ -32,7 +32,7 @@ class Slot:
 
 
 class Window(Generic[P]):
-    """Counts records in flight against `size`, and those of a partition that wait behind an unfinished one against `span`."""
+    """Counts records in flight against `size`, and a partition's that wait behind an unfinished one against `span`."""
 
     def __init__(self, size: int, span: int) -> None:
         self._size, self._span = size, span

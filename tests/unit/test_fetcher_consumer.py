@@ -185,7 +185,8 @@ async def test_what_finds_no_place_at_its_source_is_put_off_without_an_event() -
     with capture_logs() as logged:
         await member.take(record(0, "f"))
         await until(lambda: member.consumer.idle)
-    assert world.publisher.published == world.publisher.letters == []
+    assert world.publisher.published == []
+    assert world.publisher.letters == []
     assert await member.committed() == {0: 1}
     assert [entry["mutation"] for entry in logged if entry["event"] == "mutation.put_off"] == ["m0.0"]
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import resource
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from services.fetcher.answers import Failed, announced_size
+from services.fetcher.answers import Failed, announced_size, judge
 from services.fetcher.downloader import HttpDownloader
 from services.fetcher.handler import Downloaded, SourceBusy
 from shared import limits
@@ -159,6 +160,14 @@ async def test_whatever_else_an_answer_sets_off_is_an_error_of_the_source() -> N
     with capture_logs() as logged:
         assert (await outcome(WHOLE, resolver=odd))[0] == "source_error"
     assert "download.broken" in {entry["event"] for entry in logged}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "identity"])
+def test_transfer_coding_other_than_chunked_is_no_file(coding: str) -> None:
+    judge(httpx2.Response(200, headers={"Transfer-Encoding": "Chunked"}))
+    with pytest.raises(Failed) as caught:
+        judge(httpx2.Response(200, headers={"Transfer-Encoding": coding}))
+    assert caught.value.code == "source_error"
 
 
 async def test_announced_size_over_the_limit_is_refused_before_the_body() -> None:
@@ -390,7 +399,7 @@ async def test_pause_of_one_host_takes_no_place_of_others() -> None:
     async with open_source(one_after_another(asks, WHOLE)) as source, downloading(in_flight=1) as downloader:
         paused = asyncio.create_task(downloader.download(source.url("/paused")))
         async with asyncio.timeout(20):
-            while not source.requests:
+            while not source.requests:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert content(await downloader.download(source.url(host="other.example"))) == FILE
         assert not paused.done()
@@ -405,3 +414,15 @@ async def test_a_file_keeps_its_place_in_flight_until_it_is_closed() -> None:
         assert source.requests == ["/file"]
         assert content(first) == FILE
         assert content(await second) == FILE
+
+
+async def test_no_socket_left_is_our_own_trouble_and_no_outcome() -> None:
+    async with open_source(WHOLE) as source, downloading() as downloader:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(DependencyUnavailable):
+                await downloader.download(source.url())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert content(await downloader.download(source.url())) == FILE
