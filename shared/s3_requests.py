@@ -22,7 +22,7 @@ ATTEMPTS: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.1
 TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=20)
 TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
-CHUNK_BYTES: Final = 256 * KIB
+CHUNK_BYTES: Final = 128 * KIB
 SENT_WHOLE_BYTES: Final = 512 * KIB  # larger bodies go in chunks, so that the loop is never held for long
 # The payload stays unsigned (TLS guards it where a network is in between): its SHA-256 would be half of the cost.
 UNSIGNED_PAYLOAD: Final = Config(s3={"payload_signing_enabled": False})
