@@ -5,7 +5,6 @@ import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -16,8 +15,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from shared.addresses import EgressPolicy
+from shared.lookups import DNS_SECONDS, QUEUE_SECONDS, LookupsBusy
 
-DNS_SECONDS: Final = 5.0
 ADDRESSES: Final = 16
 SOCKET_BUFFER_BYTES: Final = 128 * 1024  # bounds what a source can push at us before anyone has looked at it
 
@@ -32,6 +31,7 @@ class Exchange:
 
     url: URL
     refused: bool = False
+    busy: bool = False  # no thread came free to look the name up
     starved: bool = False  # this machine had no socket, or no memory for one
     connection: socket.socket | None = None  # None also once the body has been read
 
@@ -78,8 +78,12 @@ class GuardedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """The addresses of a name; raises OSError for a refused, unknown or slow one."""
         try:
-            async with asyncio.timeout(DNS_SECONDS):
+            async with asyncio.timeout(QUEUE_SECONDS + DNS_SECONDS):
                 addresses = await self._lookup(host)
+        except LookupsBusy:
+            if mine := exchange.get(None):
+                mine.busy = True
+            raise
         except TimeoutError:
             raise OSError("name resolution timed out") from None
         if not addresses:
@@ -98,20 +102,6 @@ def _result(host: str, port: int, address: str) -> ResolveResult:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     flags = socket.AI_NUMERICHOST
     return {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": flags}
-
-
-def threaded_lookup(executor: ThreadPoolExecutor) -> Lookup:
-    """The system's resolver, in an executor of its own: slow names must not starve the threads others use."""
-
-    def blocking(host: str) -> list[str]:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-        # A scope id stays in the text, so that the policy sees and refuses it.
-        return list(dict.fromkeys(f"{at[0]}%{at[3]}" if len(at) == 4 and at[3] else str(at[0]) for *_, at in found))
-
-    async def lookup(host: str) -> list[str]:
-        return await asyncio.get_running_loop().run_in_executor(executor, blocking, host)
-
-    return lookup
 
 
 def guarded_connector(

@@ -26,10 +26,12 @@ from httpx_aiohttp.httpx2 import AiohttpTransport
 from yarl import URL
 
 from shared.addresses import EgressPolicy
-from shared.dialler import OUR_SHORTAGES, Exchange, Lookup, exchange, guarded_connector, threaded_lookup
+from shared.dialler import OUR_SHORTAGES, Exchange, Lookup, exchange, guarded_connector
+from shared.lookups import DNS_THREADS, ThreadedLookup
 from shared.urls import ParsedUrl, UrlRefused, check_url, loggable
 
 __all__ = [
+    "EgressBusy",
     "EgressPolicy",
     "EgressRefused",
     "EgressStarved",
@@ -40,7 +42,6 @@ __all__ = [
     "open_egress_client",
 ]
 
-DNS_THREADS: Final = 16
 READ_BUFFER_BYTES: Final = 16 * 1024
 
 
@@ -50,6 +51,10 @@ class EgressRefused(httpx2.ConnectError):
 
 class EgressStarved(httpx2.ConnectError):
     """This machine has no socket or memory left to dial: our own outage, nothing that the other side did."""
+
+
+class EgressBusy(EgressStarved):
+    """No thread came free to look the name up: worth another try later."""
 
 
 async def _send_exactly(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -83,6 +88,8 @@ class _GuardedTransport(AiohttpTransport):
 def _translated(error: Exception, mine: Exchange) -> httpx2.TransportError:
     if mine.refused:
         return EgressRefused("refused by the egress policy")
+    if mine.busy:
+        return EgressBusy("no look-up came free")
     if mine.starved or getattr(error.__cause__ or error, "errno", None) in OUR_SHORTAGES:
         return EgressStarved("no socket to dial with")
     if isinstance(error, httpx2.ConnectTimeout) and not isinstance(error.__cause__, TimeoutError):
@@ -115,7 +122,7 @@ async def open_egress_client(
     session = ClientSession(
         connector=guarded_connector(
             policy,
-            resolver or threaded_lookup(executor),
+            resolver or ThreadedLookup(executor),
             context,
             connections=limits.max_connections or 0,
             keepalive_seconds=limits.keepalive_expiry,

@@ -21,7 +21,16 @@ from services.fetcher.pacing import HostGate
 from services.fetcher.spool import Spool
 from services.fetcher.stay import Stay, stopped
 from shared import limits
-from shared.egress import EgressPolicy, EgressRefused, EgressStarved, ParsedUrl, UrlRefused, check_url, loggable
+from shared.egress import (
+    EgressBusy,
+    EgressPolicy,
+    EgressRefused,
+    EgressStarved,
+    ParsedUrl,
+    UrlRefused,
+    check_url,
+    loggable,
+)
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
 
@@ -134,6 +143,8 @@ class HttpDownloader:
         except EgressRefused as error:
             REFUSALS.inc()
             raise Failed("source_unreachable") from error
+        except EgressBusy as error:
+            raise SourceBusy from error
         except EgressStarved as error:
             raise DependencyUnavailable("egress", "no socket") from error
         except httpx2.HTTPError as error:

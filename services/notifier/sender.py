@@ -12,7 +12,8 @@ from prometheus_client import Counter
 from services.notifier.courier import BROKEN, TIMEOUT, UNREACHABLE
 from services.notifier.dispatch import Answer
 from shared import limits
-from shared.egress import EgressPolicy, EgressRefused, UrlRefused, check_url
+from shared.egress import EgressPolicy, EgressRefused, EgressStarved, UrlRefused, check_url
+from shared.errors import DependencyUnavailable
 
 USER_AGENT: Final = "MutationEngine-Webhooks/1"
 CLOSE_SECONDS: Final = 1.0  # a receiver that reads no further must not hold the attempt
@@ -37,6 +38,8 @@ class HttpSender:
         started = time.monotonic()
         try:
             status, text, retry_after = await self._exchange(url, headers, content)
+        except EgressStarved as error:  # nothing was sent, and it is not the receiver's doing
+            raise DependencyUnavailable("egress", type(error).__name__) from error
         except FAILURES as error:
             return Answer(None, _milliseconds(started), error=_error_of(error))
         return Answer(status, _milliseconds(started), text, retry_after)

@@ -4,7 +4,9 @@ import asyncio
 import re
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -12,7 +14,8 @@ from aiohttp import web
 
 from shared.addresses import EgressPolicy
 from shared.dialler import ADDRESSES, GuardedResolver, Lookup, SocketFactory
-from shared.egress import EgressRefused, open_egress_client
+from shared.egress import EgressBusy, EgressRefused, open_egress_client
+from shared.lookups import PER_PARENT, LookupsBusy, ThreadedLookup
 from tests.hostile_urls import HOSTILE_URLS
 
 # One address of loopback stands for what is permitted, another for what is not: nothing ever leaves the machine.
@@ -212,3 +215,31 @@ async def test_localhost_may_be_allowed_in_one_address_family() -> None:
 @pytest.fixture
 def unused_port(unused_tcp_port: int) -> int:
     return unused_tcp_port
+
+
+async def test_slow_names_of_one_domain_leave_threads_for_others() -> None:
+    ended = threading.Event()
+
+    def look_up(host: str) -> list[str]:
+        if host.endswith("slow.example"):
+            ended.wait(30)
+        return ["127.0.0.1"]
+
+    with ThreadPoolExecutor(PER_PARENT + 1) as executor:
+        lookup = ThreadedLookup(executor, PER_PARENT + 1, look_up, queue_seconds=0.3, seconds=0.2)
+        try:
+            slow = [lookup(f"h{n}.slow.example") for n in range(3 * PER_PARENT)]
+            found = await asyncio.gather(*slow, return_exceptions=True)
+            assert [type(each) for each in found].count(LookupsBusy) == 2 * PER_PARENT
+            assert await lookup("quick.other.test") == ["127.0.0.1"]
+        finally:
+            ended.set()
+
+
+async def test_no_thread_for_a_look_up_is_told_from_an_unknown_name() -> None:
+    async def busy(host: str) -> Sequence[str]:
+        raise LookupsBusy
+
+    async with open_egress_client(ONE_ADDRESS, user_agent="t", resolver=busy) as client:
+        with pytest.raises(EgressBusy):
+            await client.get("http://good.example:8080/")

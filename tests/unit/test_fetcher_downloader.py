@@ -23,6 +23,7 @@ from shared.dialler import Lookup
 from shared.egress import open_egress_client
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
+from shared.lookups import LookupsBusy
 from tests.sources import OK, EndlessSource, everything_here, one_after_another, open_source, resets, sends, tls_pair
 
 HERE = EgressPolicy(EgressPolicy.from_settings(["127.0.0.1/32"]).networks, frozenset())
@@ -426,3 +427,12 @@ async def test_no_socket_left_is_our_own_trouble_and_no_outcome() -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert content(await downloader.download(source.url())) == FILE
+
+
+async def test_no_thread_to_look_a_name_up_is_no_outcome_of_the_file() -> None:
+    async def busy(host: str) -> Sequence[str]:
+        raise LookupsBusy
+
+    async with downloading(resolver=busy) as downloader:
+        with pytest.raises(SourceBusy):
+            await downloader.download("http://source.example/")
