@@ -41,9 +41,14 @@ def _files(value: object) -> object:
     return value[: limits.FILES_PER_FIELD] if isinstance(value, list) else value
 
 
-Files = Annotated[
-    list[FilePayload], BeforeValidator(_files), Field(json_schema_extra={"maxItems": limits.FILES_PER_FIELD})
-]
+def _one_or_many(schema: dict[str, Any]) -> None:
+    """Describe what `_files` takes: one file, or an array of them."""
+    many = schema | {"maxItems": limits.FILES_PER_FIELD}
+    schema.clear()
+    schema["anyOf"] = [many["items"], many]
+
+
+Files = Annotated[list[FilePayload], BeforeValidator(_files), Field(json_schema_extra=_one_or_many)]
 
 
 class AttachmentsPayload(Payload):

@@ -91,11 +91,14 @@ async def read(request: Request) -> Response:
 @router.get("/attachments/{id}/content", **describe.download())
 async def content(request: Request) -> Response:
     """307 to a URL of 60 s; with `?as=link` the URL as JSON, for clients that would send their key along."""
+    asked = request.query_params.get("as")
+    if asked not in (None, "link"):
+        raise Problem("malformed_request", "The parameter as takes link, or is left out.")
     document = await _stored(request)
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=LINK_SECONDS)
     name, content_type = document.get("filename") or "file", document.get("contentType") or "application/octet-stream"
     url = await gateway_of(request).downloads.presign_get(document["key"], LINK_SECONDS, name, content_type)
-    if request.query_params.get("as") == "link":
+    if asked == "link":
         return answers.json_response({"url": url, "expiresAt": expires})
     return Response(status_code=307, headers=answers.NO_STORE | {"Location": url, "Referrer-Policy": "no-referrer"})
 
@@ -109,6 +112,9 @@ async def _stored(request: Request) -> dict[str, Any]:
         if key := await gateway.reads.pending_key(caller.environment, caller.tenant, attachment):
             where = f"GET /mutations/{key.replace('#', '%23')}"
             raise Problem("attachment_not_stored_yet", f"The file is on its way; {where} tells its state.")
+        # Its mutation may have ended between the two look-ups.
+        if document := await gateway.reads.attachment(caller.environment, caller.tenant, attachment):
+            return document
     raise Problem("attachment_not_found", "There is no attachment with this id.")
 
 
