@@ -21,7 +21,7 @@ SEND_SECONDS: Final = 10.0
 PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
 MESSAGE_BYTES: Final = 8 * MIB
 POLL_MS: Final = 50
-GATHER_SECONDS: Final = 0.05  # batches begin at least so far apart, so that each is worth its round trips
+GATHER_SECONDS: Final = 0.1  # batches begin at least so far apart, so that each is worth its round trips
 DRAIN_SECONDS: Final = 10.0  # how long a stopping consumer waits for the batch in hand
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"

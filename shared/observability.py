@@ -1,5 +1,6 @@
 """Structured JSON logs, W3C trace context, metrics: the same in every service."""
 
+import functools
 import logging
 import re
 import secrets
@@ -23,11 +24,17 @@ OUTCOMES = Counter("engine_outcomes_total", "Ended mutations by status", ["envir
 LOOP_LAG = Gauge("engine_loop_lag_seconds", "How late a due callback of the event loop ran, worst of the last minute")
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return SECRET_NAMES.search(name) is not None
+
+
 def _redact(value: Any) -> Any:
     if isinstance(value, str):
-        return KEY_FORM.sub("[redacted]", URL_TAIL.sub(r"\1\2/…", value))
+        text = URL_TAIL.sub(r"\1\2/…", value) if "://" in value else value
+        return KEY_FORM.sub("[redacted]", text) if "_" in text else text
     if isinstance(value, dict):
-        return {key: "[redacted]" if SECRET_NAMES.search(str(key)) else _redact(part) for key, part in value.items()}
+        return {key: "[redacted]" if _is_secret(str(key)) else _redact(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_redact(part) for part in value]
     return value if value is None or isinstance(value, (int, float)) else _redact(repr(value))
@@ -35,7 +42,7 @@ def _redact(value: Any) -> Any:
 
 def redact(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The last processor before rendering: scheme and host are all that is left of a URL."""
-    return {key: "[redacted]" if SECRET_NAMES.search(key) else _redact(value) for key, value in entry.items()}
+    return {key: "[redacted]" if _is_secret(key) else _redact(value) for key, value in entry.items()}
 
 
 def configure_logging(service: str, level: str = "info") -> None:

@@ -13,7 +13,7 @@ from shared.outbox import publish_count, republish_pause
 
 log = structlog.get_logger()
 BATCH: Final = 500
-ROUND_SECONDS: Final = 2.0
+ROUND_SECONDS: Final = 5.0
 RELAY_LEASE: Final = "ingest.relay"
 LEASE_SECONDS: Final = 30.0
 
