@@ -67,7 +67,7 @@ class Relay:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            while batch := [o for window in self._windows.values() for o in window.take(TURN, time.monotonic())]:
+            while batch := [o for window in self._windows.values() for o in window.take(TURN)]:
                 await self._publish(batch)
 
     async def recount(self) -> None:
@@ -114,8 +114,11 @@ class Relay:
     async def _publish(self, batch: list[Offered]) -> None:
         """Publish; only an acknowledged publish counts, the others wait in the ledger."""
         for offered, error in zip(batch, await self._send(batch), strict=True):
-            if error is not None:
-                self._window(offered.environment, offered.event.tenant).refused([offered.id])
+            window = self._window(offered.environment, offered.event.tenant)
+            if error is None:
+                window.acknowledged(offered.id, time.monotonic())
+            else:
+                window.refused([offered.id])
 
     async def _count(self, environment: str, tenant: str, window: Window) -> None:
         """Forget what has ended, mark what takes longer, count, and fetch what waits in the ledger.
@@ -123,10 +126,10 @@ class Relay:
         Most has ended before it is marked, which saves the write. A kill before the mark leaves published mutations
         in the lane `waiting`: they are published again, under the same ce_id.
         """
-        lanes = await self._outbox.lanes(environment, window.sent) if window.sent else {}
-        settled = {name for name in window.sent if lanes.get(name) != WAITING}
-        old = time.monotonic() - MARK_SECONDS
-        slow = [name for name, sent in window.sent.items() if name not in settled and sent < old]
+        asked, old = dict(window.sent), time.monotonic() - MARK_SECONDS  # others may be sent while we ask
+        lanes = await self._outbox.lanes(environment, asked) if asked else {}
+        settled = {name for name in asked if lanes.get(name) != WAITING}
+        slow = [name for name, sent in asked.items() if name not in settled and sent < old]
         await self._outbox.mark_published(environment, slow)
         for name in [*settled, *slow]:
             window.sent.pop(name, None)
@@ -134,8 +137,11 @@ class Relay:
             window.marked = await self._outbox.under_way(environment, tenant)
             finished = await self._outbox.finished(environment, tenant, FINISHED_SECONDS)
             window.size = max(finished, Window().size)
-        if self._leads and window.forgotten and not window.queue:
-            await self._refill(environment, tenant, window)
+        if window.forgotten and not window.queue:
+            if self._leads:
+                await self._refill(environment, tenant, window)
+            else:
+                window.forgotten = False  # whoever leads finds them; what is offered here from now on goes at once
 
     async def _refill(self, environment: str, tenant: str, window: Window) -> None:
         before = datetime.now(UTC) - timedelta(seconds=FORGOTTEN_SECONDS)

@@ -1,5 +1,6 @@
 """A tenant's window: how many of its mutations may be published and unfinished at once (design §8)."""
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,7 +31,8 @@ class Window:
     """One tenant's window in one environment, counted from the ledger: a dead ingest loses nothing."""
 
     queue: deque[Offered] = field(default_factory=deque)
-    sent: dict[str, float] = field(default_factory=dict)  # published from here, by id, at which time; fate unknown
+    # Published from here, fate unknown: by id, when the broker acknowledged it (`inf`: not yet).
+    sent: dict[str, float] = field(default_factory=dict)
     size: int = WINDOW_LEAST
     marked: int = 0  # published and unfinished, as the ledger has it
     forgotten: bool = False  # the ledger holds waiting mutations that are not in the queue
@@ -52,11 +54,16 @@ class Window:
         else:
             self.queue.append(offered)
 
-    def take(self, most: int, now: float) -> list[Offered]:
+    def take(self, most: int) -> list[Offered]:
         """The oldest that may go now."""
         taken = [self.queue.popleft() for _ in range(min(most, self.free, len(self.queue)))]
-        self.sent |= {offered.id: now for offered in taken}
+        self.sent |= {offered.id: math.inf for offered in taken}
         return taken
+
+    def acknowledged(self, name: str, now: float) -> None:
+        """The broker has it."""
+        if name in self.sent:
+            self.sent[name] = now
 
     def refused(self, ids: Iterable[str]) -> None:
         """Their publish failed: they wait in the ledger."""

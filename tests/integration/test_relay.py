@@ -25,10 +25,12 @@ class Broker:
 
     away: bool = False
     events: list[Any] = field(default_factory=list)
+    refused: int = 0
 
     async def publish_many(self, outgoing: Iterable[Outgoing]) -> list[BaseException | None]:
         items = [event for _, event, _ in outgoing]
         if self.away:
+            self.refused += len(items)
             return [DependencyUnavailable("kafka") for _ in items]
         self.events += items
         return [None] * len(items)
@@ -60,6 +62,24 @@ async def test_what_was_offered_while_kafka_was_away_is_published_on_its_return(
         broker.away = False
         await eventually(lambda: _equal(sorted(set(broker.of(tenant))), sorted(d["_id"] for d in documents)))
         await eventually(lambda: _marked(live, tenant, 3))
+
+
+async def test_a_replica_that_does_not_lead_goes_on_publishing_what_it_is_offered(client: Client) -> None:
+    broker, tenant, live = Broker(away=True), new_id(), databases(client)["live"]
+    relay = Relay(MongoOutbox(client), broker, _following)
+    refused, later = waiting(tenant, 2)
+    await live.mutations.insert_many([refused, later])
+    async with background(relay.run, relay.recount, relay.look, on_failure=lambda: None):
+        relay.offer("live", refused)
+        await eventually(lambda: _equal(broker.refused >= 1, True))
+        broker.away = False
+
+        async def offered() -> None:
+            relay.offer("live", later)
+            await _equal(later["_id"] in broker.of(tenant), True)
+
+        await eventually(offered)
+    assert refused["_id"] not in broker.of(tenant)  # that is the leader's to find
 
 
 async def test_a_flood_of_one_tenant_leaves_room_for_the_single_file_of_another(client: Client) -> None:
@@ -123,3 +143,7 @@ async def _marked(live: Any, tenant: str, count: int) -> None:
 
 async def _leading() -> bool:
     return True
+
+
+async def _following() -> bool:
+    return False
