@@ -18,7 +18,6 @@ from prometheus_client import Counter
 from services.fetcher.answers import Failed, announced_size, judge, media_type, redirect_target, tighten
 from services.fetcher.handler import Downloaded, SourceBusy
 from services.fetcher.pacing import HostGate
-from services.fetcher.spool import Spool
 from services.fetcher.stay import Stay, stopped
 from shared import limits
 from shared.egress import (
@@ -33,6 +32,7 @@ from shared.egress import (
 )
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
+from shared.spool import Spool
 
 PAUSES_SECONDS: Final = (1.0, 4.0)  # before the second and the third try, with jitter
 SLOWEST_BYTES_PER_SECOND: Final = 16 * limits.KIB

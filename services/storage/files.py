@@ -4,11 +4,11 @@ import asyncio
 import hashlib
 from typing import Final
 
-from services.storage.content import Judge, Source
 from services.storage.decision import FileResult, StoredFile, failure
 from services.storage.ports import Blobs
 from services.storage.work import Work
 from shared import base64text
+from shared.content.judge import Judge, Source
 from shared.errors import BlobMissing
 from shared.events import Environment, FileError, StagedObject
 from shared.ledger import Document

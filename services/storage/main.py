@@ -9,7 +9,6 @@ import structlog
 import uvloop
 
 from services.storage.consumer import FetchedConsumer, attach_consumer
-from services.storage.content import judge
 from services.storage.files import FileStore
 from services.storage.handler import StorageHandler
 from services.storage.ledger import MongoLedger
@@ -20,6 +19,7 @@ from shared import topics
 from shared.blobs import open_blobs
 from shared.broker import consuming_broker, open_publisher
 from shared.consume import DeadLetters
+from shared.content.judge import judge
 from shared.leases import Leases
 from shared.ledger import CONTROL_DATABASE, open_client, open_database
 from shared.observability import configure_logging

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest_asyncio
 
-from services.storage.content import judge
 from services.storage.decision import decide_files
 from services.storage.files import FileStore
 from services.storage.handler import WAVES, StorageHandler
 from services.storage.ledger import MongoLedger
 from services.storage.work import of_event
+from shared.content.judge import judge
 from shared.events import MutationCompleted, MutationFetched, StagedObject
 from shared.ledger import databases, open_client
 from tests.factories import TEXT, by_url, fetched, inline, mutation, new_id

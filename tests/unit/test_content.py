@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.storage.content import Accepted, Source, Verdict, in_memory, judge
+from shared.content.judge import Accepted, Source, Verdict, in_memory, judge
 from shared.errors import OUTCOME_CODES, BlobMissing
 from shared.events import FileError
 from shared.limits import ACCEPTED_TYPES, KIB, MIB

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-from services.storage.media_types import DOCX, EXECUTABLE, PPTX, XLSX, ZIP
-from services.storage.source import Source
+from shared.content.media_types import DOCX, EXECUTABLE, PPTX, XLSX, ZIP
+from shared.content.source import Source
 from shared.limits import KIB, MIB
 
 ENTRIES: Final = 10_000

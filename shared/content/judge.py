@@ -12,9 +12,9 @@ import pylibmagic  # noqa: F401  (puts its libmagic where python-magic looks; so
 
 import magic  # isort: skip
 
-from services.storage import compound, containers, texts
-from services.storage.media_types import ALIASES, RTF, claims, compatible
-from services.storage.source import Source, in_memory
+from shared.content import compound, containers, texts
+from shared.content.media_types import ALIASES, RTF, claims, compatible
+from shared.content.source import Source, in_memory
 from shared.events import FileError
 from shared.limits import ACCEPTED_TYPES, CONTENT_HEAD_BYTES, KIB
 

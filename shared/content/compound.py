@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import olefile
 
-from services.storage.containers import Encrypted, Unsafe
-from services.storage.media_types import DOC, OLE, PPT, XLS
+from shared.content.containers import Encrypted, Unsafe
+from shared.content.media_types import DOC, OLE, PPT, XLS
 from shared.limits import KIB
 
 OLE_MAIN: Final = {"worddocument": DOC, "workbook": XLS, "book": XLS, "powerpoint document": PPT}

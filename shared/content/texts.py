@@ -7,8 +7,8 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from services.storage.media_types import JSON, MARKDOWN, PLAIN, TEXTS, XML
-from services.storage.source import Source
+from shared.content.media_types import JSON, MARKDOWN, PLAIN, TEXTS, XML
+from shared.content.source import Source
 from shared.limits import KIB, MIB
 
 SCANNED_CHARACTERS: Final = 64 * KIB
