@@ -179,9 +179,9 @@ async def create_indexes(database: Database) -> None:
     """Create what is missing of all collections of an environment; safe to repeat."""
     ttl = IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0)
     await database.mutations.create_indexes(INDEXES)
-    await database.records.create_indexes(
-        [IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)])]
-    )
+    listed = IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)])
+    search = IndexModel([("search", ASCENDING), ("tenant", ASCENDING)], name="search")
+    await database.records.create_indexes([listed, search])
     owners = IndexModel([("owners.record", ASCENDING), ("removedAt", ASCENDING)], name="owners")
     await database.attachments.create_indexes([owners, ttl])
     due = IndexModel([("status", ASCENDING), ("nextAt", ASCENDING)], name="due")
