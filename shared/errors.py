@@ -18,6 +18,7 @@ class Code:
 # Refusals: the request got no 202.
 REQUEST_CODES: dict[str, Code] = {
     "unauthorized": Code(401, "Unauthorized", "Send a valid key in the x-api-key header."),
+    "forbidden": Code(403, "Forbidden", "Use a key that may do this."),
     "not_found": Code(404, "Not found", "Check the path and the id; ids of other tenants are not found either."),
     "record_not_found": Code(404, "Record not found", "Create the record first, or check its id."),
     "attachment_not_found": Code(404, "Attachment not found", "List the attachments of the record to see its ids."),
@@ -25,12 +26,16 @@ REQUEST_CODES: dict[str, Code] = {
     "mutation_not_found": Code(404, "Mutation not found", "Check the key; keys are kept for 90 days after the end."),
     "method_not_allowed": Code(405, "Method not allowed", "Use one of the methods named in the Allow header."),
     "body_too_slow": Code(408, "Body too slow", "Send the body without long pauses, over a faster connection."),
+    "version_conflict": Code(
+        412, "Precondition failed", "Read the record again, and send its present version in If-Match."
+    ),
     "payload_too_large": Code(413, "Payload too large", "Send fewer or smaller files, or send large files by URL."),
     "unsupported_media_type": Code(415, "Unsupported media type", "Send the body as application/json."),
     "malformed_json": Code(
         400, "Malformed JSON", "Send one valid JSON value in UTF-8, without duplicate members, NaN or Infinity."
     ),
     "malformed_request": Code(400, "Malformed request", "Check the request against /docs."),
+    "parameter_invalid": Code(400, "Invalid parameter", "Correct the parameter that the message names."),
     "idempotency_key_conflict": Code(
         400, "Two different idempotency keys", "Send one key, or the same one everywhere."
     ),
@@ -45,6 +50,7 @@ REQUEST_CODES: dict[str, Code] = {
     ),
     "validation_failed": Code(422, "Validation failed", "Mend every entry of errors and send the request again."),
     "rate_limited": Code(429, "Too many requests", "Wait for the seconds in Retry-After."),
+    "quota_exceeded": Code(429, "Quota exceeded", "Assign temporary files, or wait until they expire."),
     "over_capacity": Code(
         503, "Over capacity", "Wait for the seconds in Retry-After, then send the same request again."
     ),
@@ -100,6 +106,12 @@ OUTCOME_CODES: dict[str, Code] = {
     "attachment_not_found": Code(0, "Attachment not found", "It is not, or no longer, an attachment of this record."),
     "record_not_found": Code(0, "Record not found", "The record does not exist; its create may have failed."),
     "record_erased": Code(0, "Record erased", "The record was erased before this mutation's turn."),
+    "version_conflict": Code(
+        0, "Version conflict", "The record changed before this mutation's turn; read it again, and decide anew."
+    ),
+    "not_found": Code(0, "Not found", "There is no temporary file with this id, or it has expired; upload it again."),
+    "already_assigned": Code(0, "Already assigned", "A temporary file can be assigned once."),
+    "sandbox_reset": Code(0, "Sandbox reset", "The sandbox was emptied before this mutation's turn."),
     "no_file_stored": Code(0, "No file stored", "None of the files could be stored; see the error of each."),
     "nothing_removed": Code(0, "Nothing removed", "None of the attachments was found on the record."),
     "deadline_exceeded": Code(

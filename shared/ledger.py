@@ -53,14 +53,17 @@ TERMINAL: Final = frozenset({COMPLETED, PARTIALLY_COMPLETED, FAILED, REJECTED})
 
 
 class FileEntry(TypedDict, total=False):
-    """One file of a mutation, by attachment id; exactly one of url, data, staged."""
+    """One file of a mutation, by attachment id; exactly one of url, data, staged, upload, rehearsed."""
 
-    field: str
-    filename: str
+    field: str | None  # None: an assigned upload
+    filename: str | None  # None: an assigned upload keeps its own
+    type: str  # attachment type, where the field or the assign says one
     declaredType: str | None
     url: str
     data: bytes  # base64 text as it came, checked by ingest; dropped at the end
     staged: dict[str, Any]  # {key, size, sha256}: large base64 text, decoded by ingest
+    upload: bool  # the bytes are those of the temporary upload with this id
+    rehearsed: str  # in the sandbox: the outcome code that this file shall end with
 
 
 class MutationDocument(TypedDict, total=False):
@@ -72,8 +75,11 @@ class MutationDocument(TypedDict, total=False):
     fingerprint: str
     kind: str
     record: dict[str, str]  # {type, id}: what the outcome is about
+    records: list[dict[str, str]]  # of an assign: all of them, in the order of `places`
     places: list[dict[str, Any]]  # [{record: "tenant/type/id", sequence}]
     fields: Document  # of the record, for create; dropped at the end
+    changes: dict[str, Any]  # {set: {name: value}, clear: [name]}, for update; dropped at the end
+    expectedVersion: int  # of the record, where the client sent If-Match; another one: version_conflict
     files: dict[str, FileEntry]
     fileIds: list[str]
     remove: list[str]  # attachment ids, for remove

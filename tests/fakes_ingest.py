@@ -132,9 +132,9 @@ class InMemoryReads:
     stored: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    async def candidate(self, environment: str, tenant: str, record_id: str) -> dict[str, Any] | None:
+    async def record(self, environment: str, tenant: str, record_type: str, record_id: str) -> dict[str, Any] | None:
         found = (one for where, one in self.records if where == environment and one["tenant"] == tenant)
-        return next((one for one in found if one["_id"] == record_id), None)
+        return next((one for one in found if (one["type"], one["_id"]) == (record_type, record_id)), None)
 
     async def attachments(self, environment: str, record: str) -> list[dict[str, Any]]:
         return [

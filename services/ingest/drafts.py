@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from uuid_utils import uuid7
 
 from services.ingest.inline_files import InlineFile
-from services.ingest.schemas import AttachmentsPayload, CandidatePayload
+from services.ingest.record_types import RecordType
+from services.ingest.schemas import FilesPayload, RecordPayload
 from shared import ledger as states
 from shared import limits
 from shared.events import Kind
 from shared.ledger import FileEntry, MutationDocument
-
-CANDIDATE: Final = "candidate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +45,19 @@ class Drafter:
     ) -> None:
         self._now, self._new_id = now, new_id
 
-    def created(self, write: Write, key: str, payload: CandidatePayload) -> Draft:
-        draft = self.drafted(write, key, "create", self._new_id())
+    def created(self, write: Write, key: str, record_type: RecordType, payload: RecordPayload) -> Draft:
+        draft = self.drafted(write, key, "create", record_type, self._new_id())
         draft.document["fields"] = payload.record_fields()
         self.add_files(draft, payload)
         return draft
 
-    def drafted(self, write: Write, key: str, kind: Kind, record_id: str) -> Draft:
+    def drafted(self, write: Write, key: str, kind: Kind, record_type: RecordType, record_id: str) -> Draft:
         now = self._now()
         document = MutationDocument(
             _id=self._new_id(), tenant=write.tenant, key=key, fingerprint=write.fingerprint, kind=kind,
-            record={"type": CANDIDATE, "id": record_id}, files={}, fileIds=[], status=states.ACCEPTED, parked=None,
-            decision=None, outcome=None, owed=False, tries=0, published=None, traceparent=write.traceparent,
-            createdAt=now, deadline=now + timedelta(seconds=limits.DEADLINE_SECONDS),
+            record={"type": record_type.name, "id": record_id}, files={}, fileIds=[], status=states.ACCEPTED,
+            parked=None, decision=None, outcome=None, owed=False, tries=0, published=None,
+            traceparent=write.traceparent, createdAt=now, deadline=now + timedelta(seconds=limits.DEADLINE_SECONDS),
         )  # fmt: skip
         if write.callback_url is not None:
             document["callbackUrl"] = write.callback_url
@@ -77,11 +75,13 @@ class Drafter:
             member["head"] = head["_id"]
         return head
 
-    def add_files(self, draft: Draft, payload: AttachmentsPayload) -> None:
+    def add_files(self, draft: Draft, payload: FilesPayload) -> None:
         """Small base64 stays in the ledger while the mutation's share lasts; the rest is to be staged."""
         room = limits.INLINE_MUTATION_BYTES
         for name, file in payload.files():
             entry: FileEntry = {"field": name, "filename": file.filename, "declaredType": None}
+            if (attachment_type := payload.file_types[name]) is not None:
+                entry["type"] = attachment_type
             attachment = self._new_id()
             if file.url is not None:
                 entry["url"] = file.url

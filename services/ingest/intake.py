@@ -16,8 +16,9 @@ import structlog
 from services.ingest.drafts import Draft, Drafter, Write
 from services.ingest.inline_files import InlineFile
 from services.ingest.ports import Ledger, Relay, Staging
-from services.ingest.problems import Problem, unavailable
-from services.ingest.schemas import AttachmentsPayload, CandidatePayload
+from services.ingest.problems import Problem, no_record, unavailable
+from services.ingest.record_types import RecordType
+from services.ingest.schemas import FilesPayload, RecordPayload, UpdatePayload
 from shared import ledger as states
 from shared.errors import DependencyUnavailable
 from shared.ledger import MutationDocument
@@ -41,13 +42,16 @@ class Intake:
         self._ledger, self._relay, self._staging = ledger, relay, staging
         self._drafter = drafter or Drafter()
 
-    async def create(self, write: Write, payload: CandidatePayload) -> Accepted:
-        """A new candidate under an id of ours."""
-        return await self._claim(write, self._drafter.created(write, write.key, payload))
+    async def create(self, write: Write, record_type: RecordType, payload: RecordPayload) -> Accepted:
+        """A new record under an id of ours."""
+        return await self._claim(write, self._drafter.created(write, write.key, record_type, payload))
 
-    async def create_many(self, write: Write, payloads: list[CandidatePayload]) -> Accepted:
-        """Several new candidates, all or none: a head with the client's key, members with `<key>#n`."""
-        drafts = [self._drafter.created(write, f"{write.key}#{n}", payload) for n, payload in enumerate(payloads, 1)]
+    async def create_many(self, write: Write, record_type: RecordType, payloads: Sequence[RecordPayload]) -> Accepted:
+        """Several new records, all or none: a head with the client's key, members with `<key>#n`."""
+        drafts = [
+            self._drafter.created(write, f"{write.key}#{n}", record_type, payload)
+            for n, payload in enumerate(payloads, 1)
+        ]
         members = [draft.document for draft in drafts]
         head = self._drafter.head(write, members)
         if any(draft.large for draft in drafts) and (held := await self._holder(write)):
@@ -63,17 +67,29 @@ class Intake:
         self._send(write, members)
         return Accepted(held, members, replayed=False)
 
-    async def append(self, write: Write, record_id: str, payload: AttachmentsPayload) -> Accepted:
-        """Files for a candidate that is there, or on its way."""
-        draft = self._drafter.drafted(write, write.key, "append", record_id)
+    async def update(self, write: Write, record_type: RecordType, record_id: str, payload: UpdatePayload) -> Accepted:
+        """New values for a record that is there, or on its way."""
+        draft = self._drafter.drafted(write, write.key, "update", record_type, record_id)
+        draft.document["changes"] = payload.changes()
+        return await self._on_record(write, draft)
+
+    async def append(self, write: Write, record_type: RecordType, record_id: str, payload: FilesPayload) -> Accepted:
+        """Files for a record that is there, or on its way."""
+        draft = self._drafter.drafted(write, write.key, "append", record_type, record_id)
         self._drafter.add_files(draft, payload)
         return await self._on_record(write, draft)
 
-    async def remove(self, write: Write, record_id: str, attachment_ids: list[str]) -> Accepted:
-        """Remove attachments of a candidate for good."""
-        draft = self._drafter.drafted(write, write.key, "remove", record_id)
+    async def remove(
+        self, write: Write, record_type: RecordType, record_id: str, attachment_ids: Sequence[str]
+    ) -> Accepted:
+        """Remove attachments of a record for good."""
+        draft = self._drafter.drafted(write, write.key, "remove", record_type, record_id)
         draft.document["remove"] = list(dict.fromkeys(attachment_ids))
         return await self._on_record(write, draft)
+
+    async def erase(self, write: Write, record_type: RecordType, record_id: str) -> Accepted:
+        """Erase a record and every stored byte of it."""
+        return await self._on_record(write, self._drafter.drafted(write, write.key, "erase", record_type, record_id))
 
     async def _on_record(self, write: Write, draft: Draft) -> Accepted:
         record = draft.document["record"]
@@ -86,7 +102,7 @@ class Intake:
         # A repetition gets its 202 again, also when the record has been erased since.
         if held := await self._holder(write):
             return await self._answer(write, held)
-        raise Problem("record_not_found", f"There is no {record['type']} with this id.")
+        raise no_record(record["type"])
 
     async def _claim(self, write: Write, draft: Draft) -> Accepted:
         document = draft.document

@@ -55,7 +55,7 @@ class Staging(Protocol):
 class Reads(Protocol):
     """Look-ups of the read side, each within one tenant; raises DependencyUnavailable."""
 
-    async def candidate(self, environment: str, tenant: str, record_id: str) -> dict[str, Any] | None:
+    async def record(self, environment: str, tenant: str, record_type: str, record_id: str) -> dict[str, Any] | None:
         """The record's document, unless it was erased."""
         ...
 

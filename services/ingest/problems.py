@@ -69,3 +69,8 @@ def invalid(errors: Iterable[FieldError]) -> Problem:
 def unavailable(detail: str | None = None) -> Problem:
     """503: one of our dependencies is away; nothing is lost by sending the same again."""
     return Problem("unavailable", detail, headers={"Retry-After": "2"})
+
+
+def no_record(record_type: str) -> Problem:
+    """404 for an id that is none of this tenant's."""
+    return Problem("record_not_found", f"There is no {record_type} with this id.")

@@ -15,9 +15,9 @@ class MongoReads:
     def __init__(self, databases: dict[str, Database]) -> None:
         self._databases = databases
 
-    async def candidate(self, environment: str, tenant: str, record_id: str) -> dict[str, Any] | None:
+    async def record(self, environment: str, tenant: str, record_type: str, record_id: str) -> dict[str, Any] | None:
         """The record's document, unless it was erased."""
-        query = {"_id": record_id, "tenant": tenant, "type": "candidate", "removedAt": None}
+        query = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
         async with translated():
             return await self._databases[environment].records.find_one(query, NO_FIELDS)
 

@@ -1,16 +1,16 @@
 """The payloads as models: what validates them is also what their JSON Schema and the API's description are made of."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 
 from services.ingest import fields
 from services.ingest.inline_files import InlineFile, inline_file
 from shared import limits
 
-CANDIDATE_FILES: Final = ("curriculumVitae", "otherAttachments")
 DATA_SCHEMA: Final = {
     "type": "string",
     "pattern": "^data:[^,]*;base64,",
@@ -49,22 +49,47 @@ def _one_or_many(schema: dict[str, Any]) -> None:
 
 
 Files = Annotated[list[FilePayload], BeforeValidator(_files), Field(json_schema_extra=_one_or_many)]
+Tags = Annotated[list[fields.Tag], Field(max_length=50)]
+_member = cache(to_snake)
 
 
-class AttachmentsPayload(Payload):
-    """Files for a candidate, at least one; a field takes at most five in one request."""
+class FilesPayload(Payload):
+    """Files for a record, at least one; a field takes at most five in one request."""
 
-    curriculum_vitae: Files | None = None
-    other_attachments: Files | None = None
+    file_types: ClassVar[Mapping[str, str | None]]  # by attachment field, as it is sent: the type its files get
 
     def files(self) -> Iterator[tuple[str, FilePayload]]:
-        """(field, file) in the order of the payload's fields."""
-        for name, of_field in zip(CANDIDATE_FILES, (self.curriculum_vitae, self.other_attachments), strict=True):
-            yield from ((name, file) for file in of_field or ())
+        """(field, file) in the order of the fields."""
+        for name in self.file_types:
+            yield from ((name, file) for file in getattr(self, _member(name)) or ())
 
 
-class CandidatePayload(AttachmentsPayload):
-    """A new candidate: every member is optional, but one is needed; null is the same as leaving out."""
+class RecordPayload(FilesPayload):
+    """A new record: every member is optional, but one is needed; null is the same as leaving out."""
+
+    def record_fields(self) -> dict[str, Any]:
+        """What the record will hold, in camelCase, without files and absent members."""
+        return self.model_dump(by_alias=True, exclude_none=True, exclude={_member(name) for name in self.file_types})
+
+
+class UpdatePayload(Payload):
+    """New values of a record's members, at least one; arrays and objects replace, null clears."""
+
+    elsewhere: ClassVar[Mapping[str, str]]  # members that are no business of an update: the endpoint to use
+
+    def changes(self) -> dict[str, Any]:
+        """{set: {name: value}, clear: [name]}, names in camelCase."""
+        given = self.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+        sent = (to_camel(name) for name in sorted(self.model_fields_set))
+        return {"set": given, "clear": [name for name in sent if name not in given]}
+
+
+def _elsewhere(plural: str, files: type[FilesPayload]) -> dict[str, str]:
+    return dict.fromkeys(files.file_types, f"POST /{plural}/{{id}}/attachments")
+
+
+class CandidateFields(Payload):
+    """What a candidate has besides files."""
 
     first_name: fields.Name | None = None
     last_name: fields.Name | None = None
@@ -72,12 +97,82 @@ class CandidatePayload(AttachmentsPayload):
     phone: fields.Phone | None = None
     locale: fields.Locale | None = None
     external_id: fields.ExternalId | None = None
-    tags: Annotated[list[fields.Tag], Field(max_length=50)] | None = None
+    tags: Tags | None = None
     custom_fields: fields.CustomFields | None = None
 
-    def record_fields(self) -> dict[str, Any]:
-        """What the record will hold, in camelCase, without files and absent members."""
-        return self.model_dump(by_alias=True, exclude_none=True, exclude={"curriculum_vitae", "other_attachments"})
+
+class CandidateFiles(FilesPayload):
+    """Files for a candidate, at least one; a field takes at most five in one request."""
+
+    file_types = {"curriculumVitae": "CV", "otherAttachments": None}
+    curriculum_vitae: Files | None = None
+    other_attachments: Files | None = None
+
+
+class CandidatePayload(CandidateFields, CandidateFiles, RecordPayload):
+    """A new candidate: every member is optional, but one is needed; null is the same as leaving out."""
+
+
+class CandidateUpdate(CandidateFields, UpdatePayload):
+    """New values of a candidate's members, at least one; arrays and objects replace, null clears."""
+
+    elsewhere = _elsewhere("candidates", CandidateFiles)
+
+
+class CompanyFields(Payload):
+    """What a company has besides files."""
+
+    name: fields.Name | None = None
+    email: fields.Email | None = None
+    phone: fields.Phone | None = None
+    locale: fields.Locale | None = None
+    external_id: fields.ExternalId | None = None
+    tags: Tags | None = None
+    custom_fields: fields.CustomFields | None = None
+
+
+class CompanyFiles(FilesPayload):
+    """Files for a company, at least one, at most five."""
+
+    file_types = {"attachments": None}
+    attachments: Files | None = None
+
+
+class CompanyPayload(CompanyFields, CompanyFiles, RecordPayload):
+    """A new company: every member is optional, but one is needed; null is the same as leaving out."""
+
+
+class CompanyUpdate(CompanyFields, UpdatePayload):
+    """New values of a company's members, at least one; arrays and objects replace, null clears."""
+
+    elsewhere = _elsewhere("companies", CompanyFiles)
+
+
+class VacancyFields(Payload):
+    """What a vacancy has besides files."""
+
+    title: fields.Name | None = None
+    locale: fields.Locale | None = None
+    external_id: fields.ExternalId | None = None
+    tags: Tags | None = None
+    custom_fields: fields.CustomFields | None = None
+
+
+class VacancyFiles(FilesPayload):
+    """Files for a vacancy, at least one, at most five."""
+
+    file_types = {"attachments": None}
+    attachments: Files | None = None
+
+
+class VacancyPayload(VacancyFields, VacancyFiles, RecordPayload):
+    """A new vacancy: every member is optional, but one is needed; null is the same as leaving out."""
+
+
+class VacancyUpdate(VacancyFields, UpdatePayload):
+    """New values of a vacancy's members, at least one; arrays and objects replace, null clears."""
+
+    elsewhere = _elsewhere("vacancies", VacancyFiles)
 
 
 class RemovePayload(Payload):
@@ -86,3 +181,7 @@ class RemovePayload(Payload):
     attachment_ids: Annotated[
         list[fields.AttachmentId], Field(min_length=1, max_length=limits.ATTACHMENT_IDS_PER_REQUEST)
     ]
+
+
+class ErasePayload(Payload):
+    """Nothing: what is erased stands in the path."""

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from services.ingest.json_text import LongText
 from services.ingest.problems import FieldError
-from services.ingest.schemas import CANDIDATE_FILES, AttachmentsPayload, Payload
+from services.ingest.schemas import FilesPayload, Payload, UpdatePayload
 from shared import limits
 from shared.addresses import EgressPolicy
 
@@ -40,10 +40,12 @@ def validated(
         return None
     if ignored:
         payload = {name: member for name, member in payload.items() if name not in ignored}
-    if _too_wide(payload):
+    if _too_wide(model, payload):
         errors.append(FieldError(at, "too_many_items", f"No object may have more than {MEMBERS} members."))
         return None
     found = [FieldError(at + pointer, code, message) for pointer, code, message in _rules(model, payload)]
+    if issubclass(model, UpdatePayload):
+        payload = {name: member for name, member in payload.items() if name not in model.elsewhere}
     try:
         result = model.model_validate(payload, context={"policy": policy})
     except ValidationError as error:
@@ -52,22 +54,30 @@ def validated(
     return None if found else result
 
 
-def _too_wide(payload: dict[str, Any]) -> bool:
+def _too_wide(model: type[Payload], payload: dict[str, Any]) -> bool:
     """Whether the payload or a file has more members than any of ours: each unknown one would cost an error."""
-    files = (payload.get(name) for name in CANDIDATE_FILES)
+    names = model.file_types if issubclass(model, FilesPayload) else ()
+    files = (payload.get(name) for name in names)
     listed = [file for of_field in files for file in (of_field if isinstance(of_field, list) else [of_field])]
     return any(isinstance(part, dict) and len(part) > MEMBERS for part in [payload, *listed[: 2 * MEMBERS]])
 
 
 def _rules(model: type[Payload], payload: dict[str, Any]) -> Iterator[Finding]:
     """What concerns several members; looked for beside the single ones, so that all errors come at once."""
-    if not issubclass(model, AttachmentsPayload):
-        return
-    if not any(member not in (None, [], {}) for member in payload.values()):
-        names = ", ".join(field.alias or "" for field in model.model_fields.values())
-        yield "", "empty_request", f"Send at least one of {names}."
-    for name in CANDIDATE_FILES:
-        yield from _file_rules(name, payload.get(name))
+    if issubclass(model, FilesPayload):
+        if not any(member not in (None, [], {}) for member in payload.values()):
+            yield "", "empty_request", f"Send at least one of {_names(model)}."
+        for name in model.file_types:
+            yield from _file_rules(name, payload.get(name))
+    elif issubclass(model, UpdatePayload):
+        if not payload:
+            yield "", "empty_request", f"Send at least one of {_names(model)}."
+        for name in filter(payload.__contains__, model.elsewhere):
+            yield f"/{name}", "wrong_endpoint", f"Files are not updated here: use {model.elsewhere[name]} to add some."
+
+
+def _names(model: type[Payload]) -> str:
+    return ", ".join(field.alias or "" for field in model.model_fields.values())
 
 
 def _file_rules(name: str, files: object) -> Iterator[Finding]:

@@ -35,11 +35,11 @@ def owner(removed: datetime | None = None, record: str = PLACE) -> dict[str, Any
 async def test_erased_and_foreign_candidates_are_not_there(database: Database, reads: MongoReads) -> None:
     record = {"tenant": "acme", "type": "candidate", "fields": {"firstName": "Ann"}, "version": 1, "sequence": 1}
     await database.records.insert_many([record | {"_id": "c1"}, record | {"_id": "c2", "removedAt": NOW}])
-    found = await reads.candidate("live", "acme", "c1")
+    found = await reads.record("live", "acme", "candidate", "c1")
     assert found is not None
     assert found["fields"] == {"firstName": "Ann"}
-    assert await reads.candidate("live", "acme", "c2") is None
-    assert await reads.candidate("live", "other", "c1") is None
+    assert await reads.record("live", "acme", "candidate", "c2") is None
+    assert await reads.record("live", "other", "candidate", "c1") is None
 
 
 async def test_only_live_attachments_that_the_record_still_owns_are_listed(

@@ -33,7 +33,7 @@ async def test_every_reference_leads_somewhere() -> None:
 async def test_every_write_names_its_body_and_its_refusals(status: str) -> None:
     paths = (await described())["paths"]
     writes = [operation for methods in paths.values() for name, operation in methods.items() if name != "get"]
-    assert len(writes) == 4
+    assert len(writes) == 12
     for operation in writes:
         assert list(operation["requestBody"]["content"]) == ["application/json"]
         assert list(operation["responses"][status]["content"]) == ["application/problem+json"]

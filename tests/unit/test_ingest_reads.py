@@ -8,9 +8,9 @@ import pytest
 from services.ingest.api.schemas_out import (
     AttachmentAnswer,
     AttachmentsAnswer,
-    CandidateAnswer,
     LinkAnswer,
     MutationAnswer,
+    RecordAnswer,
 )
 from tests.fakes_ingest import IngestStand
 
@@ -38,7 +38,7 @@ async def get(stand: IngestStand, path: str, key: str = "key-of-acme", **headers
 
 async def test_candidate_is_shown_with_its_version() -> None:
     answer = await get(stand_with_data(), f"/candidates/{CANDIDATE}")
-    CandidateAnswer.model_validate_json(answer.content)
+    RecordAnswer.model_validate_json(answer.content)
     assert answer.json()["data"] == {
         "firstName": "Ann",
         "id": CANDIDATE,

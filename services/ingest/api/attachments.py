@@ -1,4 +1,4 @@
-"""Attachments of candidates: append, remove, list, describe, download."""
+"""Attachments by their ids: describe, download."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -8,75 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.ingest.api import answers, describe
-from services.ingest.api.candidates import CONTROLS, not_found
-from services.ingest.api.gateway import checked, controls, gateway_of, path_id
-from services.ingest.drafts import CANDIDATE
-from services.ingest.problems import FieldError, Problem, invalid
-from services.ingest.schemas import AttachmentsPayload, RemovePayload
-from services.ingest.validation import validated
+from services.ingest.api.gateway import gateway_of, path_id
+from services.ingest.problems import Problem
 
 router = APIRouter(tags=["attachments"])
 LINK_SECONDS: Final = 60
 DESCRIBED: Final = ("field", "filename", "contentType", "declaredType", "size", "sha256", "createdAt")
-
-
-@router.post(
-    "/candidates/{id}/attachments",
-    **describe.write("AttachmentsPayload", "Append files to a candidate", "record_not_found"),
-)
-async def append(request: Request) -> Response:
-    """Files for a candidate that is there, or whose create is on its way."""
-    gateway = gateway_of(request)
-    caller = await gateway.caller(request)
-    candidate = _candidate(request)
-    async with gateway.bodies.read(request) as body:
-        errors: list[FieldError] = []
-        steering = controls(request, body.value, gateway.policy, errors)
-        payload = await checked(
-            body.size, validated, AttachmentsPayload, body.value, gateway.policy, errors, "", CONTROLS
-        )
-        if payload is None or errors:
-            raise invalid(errors)
-        write = steering.write(request, caller, "append", f"{CANDIDATE}/{candidate}", body.value)
-        result = await gateway.intake.append(write, candidate, payload)
-    return answers.accepted(request, write.key, result)
-
-
-@router.delete(
-    "/candidates/{id}/attachments",
-    **describe.write("RemovePayload", "Remove attachments of a candidate for good", "record_not_found"),
-)
-async def remove(request: Request) -> Response:
-    """Which of the ids were attachments of the candidate, the outcome tells."""
-    gateway = gateway_of(request)
-    caller = await gateway.caller(request)
-    candidate = _candidate(request)
-    async with gateway.bodies.read(request) as body:
-        errors: list[FieldError] = []
-        steering = controls(request, body.value, gateway.policy, errors)
-        payload = validated(RemovePayload, body.value, gateway.policy, errors, ignored=CONTROLS)
-        if payload is None or errors:
-            raise invalid(errors)
-        write = steering.write(request, caller, "remove", f"{CANDIDATE}/{candidate}", body.value)
-        result = await gateway.intake.remove(write, candidate, payload.attachment_ids)
-    return answers.accepted(request, write.key, result)
-
-
-@router.get(
-    "/candidates/{id}/attachments",
-    **describe.read("AttachmentsAnswer", "List the stored attachments of a candidate", "record_not_found"),
-)
-async def of_candidate(request: Request) -> Response:
-    """Stored files only, oldest first."""
-    gateway = gateway_of(request)
-    caller = await gateway.caller(request)
-    candidate = path_id(request)
-    record = await gateway.reads.candidate(caller.environment, caller.tenant, candidate) if candidate else None
-    if record is None:
-        raise await not_found(request, candidate)
-    place = f"{caller.tenant}/{CANDIDATE}/{candidate}"
-    documents = await gateway.reads.attachments(caller.environment, place)
-    return answers.found(request, [_described(document) for document in documents])
 
 
 @router.get(
@@ -85,7 +22,7 @@ async def of_candidate(request: Request) -> Response:
 )
 async def read(request: Request) -> Response:
     """Name, judged type, size in bytes, SHA-256, owners."""
-    return answers.found(request, _described(await _stored(request)))
+    return answers.found(request, described(await _stored(request)))
 
 
 @router.get("/attachments/{id}/content", **describe.download())
@@ -118,14 +55,8 @@ async def _stored(request: Request) -> dict[str, Any]:
     raise Problem("attachment_not_found", "There is no attachment with this id.")
 
 
-def _candidate(request: Request) -> str:
-    candidate = path_id(request)
-    if candidate is None:
-        raise Problem("record_not_found", "There is no candidate with this id.")
-    return candidate
-
-
-def _described(document: dict[str, Any]) -> dict[str, Any]:
+def described(document: dict[str, Any]) -> dict[str, Any]:
+    """An attachment as it is shown: never its key, nor an owner that has lost it."""
     owners = [owner for owner in document.get("owners", ()) if owner.get("removedAt") is None]
     shown = {"id": document["_id"]} | {name: document.get(name) for name in DESCRIBED}
     return shown | {"owners": [{"type": owner["type"], "id": owner["id"]} for owner in owners]}

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from services.ingest.record_types import RecordType
 from shared.errors import REQUEST_CODES
 from shared.limits import IDEMPOTENCY_KEY_PATTERN
 
@@ -67,9 +68,10 @@ def download() -> dict[str, Any]:
     return described
 
 
-def refused_update() -> dict[str, Any]:
+def refused_update(record_type: RecordType) -> dict[str, Any]:
     """PATCH, which is not offered yet."""
-    described = write("CandidatePayload", "Update a candidate (not offered yet)", "record_not_found")
+    summary = f"Update a {record_type.name} (not offered yet)"
+    described = write(record_type.update.__name__, summary, "record_not_found")
     refusals = {status: answer for status, answer in described["responses"].items() if status != 202}
     described["responses"] = refusals | _problems("method_not_allowed")
     return described | {"status_code": 405}

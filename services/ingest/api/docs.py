@@ -12,16 +12,21 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from services.ingest.api import describe, schemas_out
-from services.ingest.schemas import AttachmentsPayload, CandidatePayload, RemovePayload
+from services.ingest.record_types import RECORD_TYPES, RecordType
+from services.ingest.schemas import RemovePayload
+from shared import limits
 from shared.errors import FIELD_CODES, OUTCOME_CODES, REQUEST_CODES, Code
 
 router = APIRouter(include_in_schema=False)
-MODELS: Final[tuple[type[BaseModel], ...]] = (
-    CandidatePayload, AttachmentsPayload, RemovePayload, schemas_out.CreateCandidates, schemas_out.AcceptedAnswer,
-    schemas_out.ProblemAnswer, schemas_out.CandidateAnswer, schemas_out.AttachmentAnswer, schemas_out.AttachmentsAnswer,
-    schemas_out.LinkAnswer, schemas_out.MutationAnswer,
+PAYLOADS: Final[tuple[type[BaseModel], ...]] = (
+    *(each.create for each in RECORD_TYPES.values()), *(each.update for each in RECORD_TYPES.values()),
+    *(each.attachments for each in RECORD_TYPES.values()), RemovePayload,
 )  # fmt: skip
-TAKES_CONTROLS: Final = ("CandidatePayload", "AttachmentsPayload", "RemovePayload", "CandidateList")
+ANSWERS: Final[tuple[type[BaseModel], ...]] = (
+    schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
+    schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer,
+)  # fmt: skip
+CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -56,17 +61,24 @@ def attach(app: FastAPI) -> None:
 def _described(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     _, schemas = models_json_schema(
-        [(model, "validation") for model in MODELS], ref_template=describe.COMPONENTS + "{model}"
+        [(model, "validation") for model in (*PAYLOADS, *ANSWERS)], ref_template=describe.COMPONENTS + "{model}"
     )
-    definitions = schemas["$defs"]
-    for name in TAKES_CONTROLS:
-        definitions[name]["properties"] |= {
-            "idempotencyKey": describe.KEY_SCHEMA,
-            "callbackUrl": describe.URL_SCHEMA,
-        }
+    definitions = schemas["$defs"] | dict(map(_create, RECORD_TYPES.values()))
+    for model in PAYLOADS:
+        definitions[model.__name__]["properties"] |= CONTROLS
     key = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     document["components"] = {"schemas": definitions, "securitySchemes": {"apiKey": key}}
     return document | {"security": [{"apiKey": []}]}
+
+
+def _create(record_type: RecordType) -> tuple[str, dict[str, Any]]:
+    """One record, an array of up to 10, or an object with the array: name and schema."""
+    plural, one = record_type.plural, {"$ref": describe.COMPONENTS + record_type.create.__name__}
+    many = {"type": "array", "minItems": 1, "maxItems": limits.RECORDS_PER_REQUEST, "items": one}
+    wrapped = {
+        "type": "object", "properties": {plural: many} | CONTROLS, "required": [plural], "additionalProperties": False,
+    }  # fmt: skip
+    return f"Create{plural.title()}", {"anyOf": [one, many, wrapped]}
 
 
 def page(document: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from services.ingest.drafts import Write
 from services.ingest.fields import UUID
 from services.ingest.fingerprint import fingerprint
 from services.ingest.intake import Intake
+from services.ingest.operations import Prepared
 from services.ingest.ports import Downloads, Ledger, Reads
 from services.ingest.problems import FieldError, Problem
 from shared import limits
@@ -58,9 +59,9 @@ class Controls:
     callback_url: str | None
     if_match: str | None
 
-    def write(self, request: Request, caller: Caller, operation: str, target: str, payload: Any) -> Write:
+    def write(self, request: Request, caller: Caller, asked: Prepared, payload: Any) -> Write:
         """The write with its fingerprint; the payload must be valid."""
-        digest = fingerprint(operation, target, self.if_match, self.callback_url, payload)
+        digest = fingerprint(asked.operation, asked.target, self.if_match, self.callback_url, payload)
         trace: str = request.state.traceparent
         return Write(caller.environment, caller.tenant, self.key, digest, self.callback_url, trace)
 

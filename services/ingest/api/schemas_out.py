@@ -3,10 +3,8 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-
-from services.ingest.schemas import CandidatePayload
 
 
 class _Answer(BaseModel):
@@ -90,8 +88,8 @@ class _Found(_Answer):
     meta: Meta
 
 
-class Candidate(_Answer):
-    """A candidate; further members are those of the create."""
+class Record(_Answer):
+    """A record; further members are those of the create."""
 
     model_config = ConfigDict(extra="allow")
     id: str
@@ -100,10 +98,10 @@ class Candidate(_Answer):
     updated_at: datetime | None
 
 
-class CandidateAnswer(_Found):
-    """A candidate."""
+class RecordAnswer(_Found):
+    """A record."""
 
-    data: Candidate
+    data: Record
 
 
 class Attachment(_Answer):
@@ -195,13 +193,3 @@ class MutationAnswer(_Found):
     """A mutation, or the head of several."""
 
     data: Mutation | MutationBatch
-
-
-class CandidateList(BaseModel):
-    """Several candidates, with the members that steer the request."""
-
-    candidates: list[CandidatePayload] = Field(min_length=1, max_length=10)
-
-
-class CreateCandidates(RootModel[CandidatePayload | list[CandidatePayload] | CandidateList]):
-    """One candidate, an array of up to 10, or {"candidates": [...]}."""

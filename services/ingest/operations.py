@@ -1,0 +1,147 @@
+"""What a request asks for, checked and ready to be accepted: one way for HTTP and the command topic.
+
+Operation and target are part of the fingerprint, so they are made here and nowhere else.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.ingest.drafts import Write
+from services.ingest.fingerprint import CONTROL_MEMBERS
+from services.ingest.intake import Accepted, Intake
+from services.ingest.problems import FieldError
+from services.ingest.record_types import RecordType
+from services.ingest.schemas import ErasePayload, RecordPayload, RemovePayload
+from services.ingest.validation import token, validated
+from shared import limits
+from shared.addresses import EgressPolicy
+from shared.events import Kind
+
+CONTROLS: Final = frozenset(CONTROL_MEMBERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A valid request: `accept` claims it; operation and target go into its fingerprint."""
+
+    operation: Kind
+    target: str
+    accept: Callable[[Intake, Write], Awaitable[Accepted]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request before its payload is looked at; `ignored` are members that steer it and are no payload.
+
+    `record_type` is None for an assign, `record_id` (canonical) for a create and an assign.
+    """
+
+    operation: Kind
+    record_type: RecordType | None
+    record_id: str | None
+    payload: Any
+    ignored: frozenset[str] = CONTROLS
+
+    @property
+    def target(self) -> str:
+        """What it is about, for the fingerprint."""
+        parts = (self.record_type.name if self.record_type else "attachments", self.record_id)
+        return "/".join(part for part in parts if part)
+
+
+def prepare(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Prepared | None:
+    """The request, or None with all that is wrong with its payload appended to `errors`. May take a while: megabytes
+    of base64 are decoded here."""
+    accept = PREPARERS[asked.operation](asked, policy, errors)
+    return Prepared(asked.operation, asked.target, accept) if accept else None
+
+
+Accept = Callable[[Intake, Write], Awaitable[Accepted]]
+
+
+def _create(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
+    record_type = _type(asked)
+    if not _for_several(asked.payload, record_type.plural):
+        one = validated(record_type.create, asked.payload, policy, errors, ignored=asked.ignored)
+        return (lambda intake, write: intake.create(write, record_type, one)) if one else None
+    before = len(errors)
+    several = _several(asked, policy, errors)
+    if len(errors) > before:
+        return None
+    return lambda intake, write: intake.create_many(write, record_type, several)
+
+
+def _for_several(body: Any, plural: str) -> bool:
+    return isinstance(body, list) or (isinstance(body, dict) and plural in body)
+
+
+def _several(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> list[RecordPayload]:
+    """Every record of the body that is valid; the rest is in `errors`."""
+    record_type, wrapped = _type(asked), isinstance(asked.payload, dict)
+    listed, prefix = (asked.payload[record_type.plural], f"/{record_type.plural}") if wrapped else (asked.payload, "")
+    if not isinstance(listed, list):
+        errors.append(FieldError(prefix, "invalid_type", "Send an array."))
+        return []
+    if wrapped:
+        strangers = [name for name in asked.payload if name not in (*asked.ignored, record_type.plural)]
+        errors += [FieldError(token(name), "unknown_field", "Remove this member.") for name in strangers[:100]]
+    if not listed:
+        errors.append(FieldError(prefix, "empty_request", f"Send at least one {record_type.name}."))
+    if len(listed) > limits.RECORDS_PER_REQUEST:
+        message = f"Send at most {limits.RECORDS_PER_REQUEST} {record_type.plural} in one request."
+        errors.append(FieldError(prefix, "too_many_items", message))
+    several = (
+        validated(record_type.create, item, policy, errors, f"{prefix}/{n}")
+        for n, item in enumerate(listed[: limits.RECORDS_PER_REQUEST])
+    )
+    return [one for one in several if one]
+
+
+def _update(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
+    record_type, record_id = _type(asked), _id(asked)
+    payload = validated(record_type.update, asked.payload, policy, errors, ignored=asked.ignored)
+    return (lambda intake, write: intake.update(write, record_type, record_id, payload)) if payload else None
+
+
+def _append(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
+    record_type, record_id = _type(asked), _id(asked)
+    payload = validated(record_type.attachments, asked.payload, policy, errors, ignored=asked.ignored)
+    return (lambda intake, write: intake.append(write, record_type, record_id, payload)) if payload else None
+
+
+def _remove(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
+    record_type, record_id = _type(asked), _id(asked)
+    payload = validated(RemovePayload, asked.payload, policy, errors, ignored=asked.ignored)
+    if payload is None:
+        return None
+    return lambda intake, write: intake.remove(write, record_type, record_id, payload.attachment_ids)
+
+
+def _erase(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
+    record_type, record_id = _type(asked), _id(asked)
+    body = {} if asked.payload is None else asked.payload
+    payload = validated(ErasePayload, body, policy, errors, ignored=asked.ignored)
+    return (lambda intake, write: intake.erase(write, record_type, record_id)) if payload else None
+
+
+def _type(asked: Asked) -> RecordType:
+    if asked.record_type is None:
+        raise TypeError(f"{asked.operation} needs a record type")
+    return asked.record_type
+
+
+def _id(asked: Asked) -> str:
+    if asked.record_id is None:
+        raise TypeError(f"{asked.operation} needs a record id")
+    return asked.record_id
+
+
+Preparer = Callable[[Asked, EgressPolicy, list[FieldError]], Accept | None]
+PREPARERS: Final[Mapping[str, Preparer]] = {
+    "create": _create,
+    "update": _update,
+    "append": _append,
+    "remove": _remove,
+    "erase": _erase,
+}
