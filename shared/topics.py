@@ -58,5 +58,10 @@ def tenant_topics(tenant: str) -> list[TopicSpec]:
     return [
         TopicSpec(commands(tenant), 3, eight_mib),
         TopicSpec(dead_letter(commands(tenant)), 1, eight_mib),
-        TopicSpec(outcomes(tenant), 3),
+        outcomes_topic(tenant),
     ]
+
+
+def outcomes_topic(tenant: str) -> TopicSpec:
+    """The one of them that the notifier writes, and makes where it is missing."""
+    return TopicSpec(outcomes(tenant), 3)

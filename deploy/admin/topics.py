@@ -1,13 +1,13 @@
-"""Creates topics: what is there already stays as it is."""
+"""Creates the topics of an installation: what is there already stays as it is."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
-from shared.topics import RETENTION_MS, TopicSpec
+from shared.tenant_topics import make_topics
+from shared.topics import TopicSpec
 
 PAUSE_SECONDS: Final = 0.02  # the embedded broker forgets its topics; whoever is first at it must be this
 
@@ -18,30 +18,8 @@ async def create_topics(bootstrap: str, specs: Sequence[TopicSpec], replication:
     until = clock() + patience_seconds
     while True:
         try:
-            return await _create(bootstrap, [_new_topic(spec, replication) for spec in specs])
+            return await make_topics(bootstrap, specs, replication)
         except (KafkaError, OSError):
             if clock() > until:
                 raise
             await asyncio.sleep(PAUSE_SECONDS)
-
-
-async def _create(bootstrap: str, topics: list[NewTopic]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
-    try:
-        await admin.start()
-        answer = await admin.create_topics(topics, timeout_ms=10_000)
-    finally:
-        await admin.close()
-    for topic, code, *message in answer.topic_errors:
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            raise error(f"{topic}: {message[0] if message else ''}")
-
-
-def _new_topic(spec: TopicSpec, replication: int) -> NewTopic:
-    configs = {
-        "retention.ms": str(RETENTION_MS),
-        "max.message.bytes": str(spec.max_message_bytes),
-        "min.insync.replicas": "2" if replication > 2 else "1",
-    }
-    return NewTopic(spec.name, spec.partitions, replication, topic_configs=configs)

@@ -23,7 +23,7 @@ from services.notifier.dispatch import PendingDispatch
 from services.notifier.dispatcher import FairDispatcher, Room
 from services.notifier.handler import CompletedHandler
 from services.notifier.ledger import MongoLedger
-from services.notifier.outcomes import KafkaOutcomes, KafkaTopics
+from services.notifier.outcomes import KafkaOutcomes
 from services.notifier.poller import Poller
 from services.notifier.recorder import Recorder
 from services.notifier.sender import USER_AGENT, HttpSender
@@ -38,6 +38,7 @@ from shared.ledger import Client, databases, open_client
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.tenant_topics import KafkaTopics
 from shared.tenants import open_tenants
 from shared.watchdog import Watchdog
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from services.notifier.handler import TopicOutcome
 from shared import events, topics
 from shared.broker import Publisher
 from shared.errors import DependencyUnavailable
+from shared.topics import TopicSpec
 
 log = structlog.get_logger()
 
@@ -24,34 +23,8 @@ AVOID_SECONDS: Final = 15.0
 class Topics(Protocol):
     """Where topics are made."""
 
-    async def ensure(self, tenant: str) -> None:
-        """Have the tenant's topic exist. Raises DependencyUnavailable."""
-
-
-class KafkaTopics:
-    """Makes tenants' outcome topics over an admin client that is opened for the purpose: it is seldom needed."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
-
-    async def ensure(self, tenant: str) -> None:
-        """Have the tenant's topic exist. Raises DependencyUnavailable."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=int(SEND_SECONDS * 1000))
-        spec = next(spec for spec in topics.tenant_topics(tenant) if spec.name == topics.outcomes(tenant))
-        configs = {"retention.ms": str(topics.RETENTION_MS), "max.message.bytes": str(spec.max_message_bytes)}
-        try:
-            await admin.start()
-            [pipeline] = await admin.describe_topics([topics.COMPLETED])
-            replication = len(pipeline["partitions"][0]["replicas"])  # as whoever installed the broker chose it
-            wanted = NewTopic(spec.name, spec.partitions, replication, topic_configs=configs)
-            answer = await admin.create_topics([wanted])
-            error = for_code(answer.topic_errors[0][1])
-            if error not in (NoError, TopicAlreadyExistsError):
-                raise error
-        except (KafkaError, LookupError) as error:
-            raise DependencyUnavailable("kafka", type(error).__name__) from error
-        finally:
-            await admin.close()
+    async def ensure(self, specs: Sequence[TopicSpec]) -> None:
+        """Have these topics exist. Raises DependencyUnavailable."""
 
 
 class KafkaOutcomes:
@@ -77,7 +50,7 @@ class KafkaOutcomes:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 if tenant not in self._known:
-                    await self._topics.ensure(tenant)
+                    await self._topics.ensure([topics.outcomes_topic(tenant)])
                     self._known.add(tenant)
                 await asyncio.gather(*(self._send(topic, outcome) for outcome in group))
         except (DependencyUnavailable, TimeoutError) as error:

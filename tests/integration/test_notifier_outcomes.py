@@ -2,17 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from services.notifier.handler import TopicOutcome
-from services.notifier.outcomes import AVOID_SECONDS, KafkaOutcomes, KafkaTopics
+from services.notifier.outcomes import AVOID_SECONDS, KafkaOutcomes
 from shared import topics
 from shared.broker import Publisher, open_publisher
 from shared.errors import DependencyUnavailable
 from shared.settings import EngineSettings
+from shared.tenant_topics import KafkaTopics
+from shared.topics import TopicSpec
 from tests.fakes_notifier import TRACE, completed
 from tests.stacks import Handle
 
@@ -33,11 +35,11 @@ class ForbiddenTopics:
         self._real, self.forbidden = real, forbidden
         self.asked = 0
 
-    async def ensure(self, tenant: str) -> None:
+    async def ensure(self, specs: Sequence[TopicSpec]) -> None:
         self.asked += 1
-        if tenant == self.forbidden:
+        if topics.outcomes(self.forbidden) in [spec.name for spec in specs]:
             raise DependencyUnavailable("kafka", "TopicAuthorizationFailedError")
-        await self._real.ensure(tenant)
+        await self._real.ensure(specs)
 
 
 @pytest.fixture
@@ -73,9 +75,9 @@ async def test_a_missing_topic_is_made_and_the_callbacks_body_arrives(servers: H
 
 
 async def test_making_a_topic_that_is_there_is_void(servers: Handle) -> None:
-    made, name = KafkaTopics(servers["kafka"]), tenant()
-    await made.ensure(name)
-    await made.ensure(name)
+    made, specs = KafkaTopics(servers["kafka"]), topics.tenant_topics(tenant())
+    await made.ensure(specs)
+    await made.ensure(specs)
 
 
 async def test_a_topic_that_cannot_be_made_blocks_no_other_and_is_left_alone_for_a_while(
