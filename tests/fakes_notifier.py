@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from services.notifier.dispatch import Answer, Due, Lane, NewDelivery, Notice, PendingDispatch
+from services.notifier.dispatch import Answer, Claimed, Due, Lane, NewDelivery, Notice, PendingDispatch
 from services.notifier.handler import Completed, TopicOutcome
 from services.notifier.recorder import Result
 from shared.errors import DependencyUnavailable
@@ -15,6 +15,7 @@ from shared.events import Environment, MutationCompleted, Place
 T = TypeVar("T")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+URL = "https://hooks.example.com/in"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -27,7 +28,7 @@ def notice(mutation: str = "m1", **changed: Any) -> Notice:
         outcome={"mutationId": mutation, "status": "completed", "sequence": 1},
         ended_at=NOW,
         expire_at=NOW + timedelta(days=90),
-        callback_url="https://hooks.example.com/in",
+        callback_url=URL,
         traceparent=TRACE,
         owed=True,
     )
@@ -94,7 +95,8 @@ class InMemoryDeliveries:
 class InMemoryQueue:
     """Due deliveries with their lanes; what is claimed, put off or ended is no longer due."""
 
-    def __init__(self, due: Sequence[Due], others: Collection[str] = ()) -> None:
+    def __init__(self, due: Sequence[Due], others: Collection[str] = (), url: str = URL) -> None:
+        self.url = url
         self.waiting = {each.delivery: each.lane for each in due}
         self.others = set(others)  # claimed by another notifier in the meantime
         self.claimed: list[str] = []
@@ -104,10 +106,10 @@ class InMemoryQueue:
     async def due(self, environment: str, limit: int, passed: int) -> list[Due]:
         return [Due(each, lane) for each, lane in self.waiting.items()][passed : passed + limit]
 
-    async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, int]:
+    async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, Claimed]:
         mine = [each for each in ids if self.waiting.pop(each, None) and each not in self.others]
         self.claimed += mine
-        return dict.fromkeys(mine, 1)
+        return dict.fromkeys(mine, Claimed(1, self.url))
 
     async def postpone(self, environment: str, ids: Sequence[str], seconds: float) -> None:
         for each in ids:

@@ -1,4 +1,4 @@
-"""Writes what came of attempts: each one's document, the delivery's new state, and an end to the URL in the ledger."""
+"""Writes what came of attempts: each one's document, and the delivery's new state, without URL where it ended."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ Write: TypeAlias = InsertOne[Document] | UpdateOne | UpdateMany
 
 
 class MongoAttempts:
-    """Adapter over `attempts`, and over what an attempt changes in `deliveries` and `mutations`."""
+    """Adapter over `attempts`, and over what an attempt changes in `deliveries`."""
 
     def __init__(self, client: Client, databases: Mapping[str, Database], clock: DatabaseClock, holder: str) -> None:
         self._client, self._databases, self._clock, self._holder = client, databases, clock, holder
@@ -40,7 +40,7 @@ class MongoAttempts:
                 _raise_unless_void(error)
 
     def _writes(self, name: str, results: list[tuple[str, Dispatched]], now: datetime) -> list[Write]:
-        """Inserts and what failed one by one; what is the same for many (delivered, no URL any more) in one write."""
+        """Inserts and what failed one by one; what is the same for many (delivered) in one write."""
         writes: list[Write] = [InsertOne(_attempt(*result), namespace=f"{name}.attempts") for result in results]
         delivered = [each.pending for _, each in results if isinstance(each, SuccessfulDispatch)]
         failed = [each for _, each in results if isinstance(each, FailedDispatch)]
@@ -48,12 +48,6 @@ class MongoAttempts:
         for made in {pending.made for pending in delivered}:
             ids = [pending.delivery for pending in delivered if pending.made == made]
             writes.append(_delivered(f"{name}.deliveries", ids, made, now))
-        # What is exhausted keeps its URL: it can be sent again by hand.
-        over = [pending.delivery for pending in delivered]
-        over += [each.pending.delivery for each in failed if each.status == "gone"]
-        if over:
-            drop = {"$unset": {"callbackUrl": ""}}
-            writes.append(UpdateMany({"_id": {"$in": over}}, drop, namespace=f"{name}.mutations"))
         return writes
 
     def _failed(self, namespace: str, dispatched: FailedDispatch, now: datetime) -> UpdateOne:
@@ -64,13 +58,14 @@ class MongoAttempts:
         if dispatched.status == "pending":
             state |= {"nextAt": now + timedelta(seconds=dispatched.pause)}
         else:
-            state |= {"nextAt": None, "endedAt": now}
+            # What is exhausted keeps its URL: it can be sent again by hand.
+            state |= {"nextAt": None, "endedAt": now} | ({"url": None} if dispatched.status == "gone" else {})
         return UpdateOne(ours, {"$set": state}, namespace=namespace)
 
 
 def _delivered(namespace: str, ids: list[str], made: int, now: datetime) -> UpdateMany:
     # True whoever holds the lease by now, and for ever: no other write matches what is delivered.
-    ended = UNLEASED | {"status": "delivered", "endedAt": now, "nextAt": None}
+    ended = UNLEASED | {"status": "delivered", "endedAt": now, "nextAt": None, "url": None}
     not_yet = {"_id": {"$in": ids}, "status": {"$ne": "delivered"}}
     return UpdateMany(not_yet, {"$set": ended, "$max": {"attempt": made + 1}}, namespace=namespace)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pymongo.errors import BulkWriteError
 
 from services.notifier.clock import DatabaseClock
-from services.notifier.dispatch import Due, Lane, NewDelivery
+from services.notifier.dispatch import Claimed, Due, Lane, NewDelivery
 from shared.errors import DependencyUnavailable
 from shared.ledger import Database, Document, translated
 
@@ -53,8 +53,8 @@ class MongoDeliveries:
             documents = await found.sort("nextAt", 1).skip(passed).limit(limit).to_list()
         return [Due(document["_id"], Lane(document["tenant"], document["host"])) for document in documents]
 
-    async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, int]:
-        """Lease what is still due; for each delivery that is ours now: how many attempts were made."""
+    async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, Claimed]:
+        """Lease what is still due; the deliveries that are ours now."""
         until = await self._clock.now() + self._lease
         collection = self._databases[environment].deliveries
         lease = {"leaseBy": self._holder, "leaseUntil": until, "nextAt": until}
@@ -62,8 +62,8 @@ class MongoDeliveries:
         async with translated():
             # The compare-and-set of each document is on `nextAt`: whoever comes second finds it moved.
             await collection.update_many(still_due, {"$set": lease})
-            found = collection.find(self._ours(ids), {"attempt": 1})
-            return {document["_id"]: document["attempt"] async for document in found}
+            found = collection.find(self._ours(ids), {"attempt": 1, "url": 1})
+            return {each["_id"]: Claimed(each["attempt"], each.get("url") or "") async for each in found}
 
     async def postpone(self, environment: str, ids: Sequence[str], seconds: float) -> None:
         """Put off what is still due, unattempted."""
@@ -78,7 +78,7 @@ class MongoDeliveries:
 
     async def end_undeliverable(self, environment: str, ids: Sequence[str]) -> None:
         """End what has no ledger document or no URL any more."""
-        ended = {"status": "gone", "nextAt": None, "endedAt": await self._clock.now()}
+        ended = {"status": "gone", "nextAt": None, "endedAt": await self._clock.now(), "url": None}
         await self._set_ours(environment, ids, UNLEASED | ended)
 
     async def _set_ours(self, environment: str, ids: Sequence[str], fields: Document) -> None:
@@ -103,6 +103,7 @@ class MongoDeliveries:
             "leaseUntil": until,
             "leaseBy": self._holder if until else None,
             "host": delivery.lane.host,
+            "url": delivery.notice.callback_url,
             "createdAt": now,
             "expireAt": delivery.notice.expire_at,
         }

@@ -48,6 +48,13 @@ class NewDelivery:
     pause: float = 0.0
 
 
+class Claimed(NamedTuple):
+    """A delivery that is ours: how many attempts were made, and where the next one goes."""
+
+    made: int
+    url: str
+
+
 class Due(NamedTuple):
     """A delivery that is due, as it was when it was looked for."""
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from services.notifier import body, schedule
-from services.notifier.dispatch import Lane, NewDelivery, Notice, PendingDispatch, host_of
+from services.notifier.dispatch import Claimed, Lane, NewDelivery, Notice, PendingDispatch, host_of
 from shared.events import MutationCompleted
 
 
@@ -32,7 +32,7 @@ class Ledger(Protocol):
         """The notices of these mutations, where the ledger holds them and they have ended."""
 
     async def settle(self, environment: str, ids: Collection[str]) -> None:
-        """Clear `owed`."""
+        """Clear `owed`, and the callback URL, which their deliveries hold by now."""
 
 
 class Inbox(Protocol):
@@ -73,10 +73,10 @@ class Handled:
     unpublished: int = 0
 
 
-def pending_dispatch(notice: Notice, lane: Lane, made: int) -> PendingDispatch:
-    """The attempt that follows `made` others; the only place where a body is built for sending."""
+def pending_dispatch(notice: Notice, lane: Lane, ours: Claimed) -> PendingDispatch:
+    """The next attempt; the only place where a body is built for sending."""
+    made, url = ours
     content = body.build(notice.outcome, notice.ended_at, notice.environment)
-    url = notice.callback_url or ""
     return PendingDispatch(
         notice.mutation_id, notice.environment, lane, made, url, content, notice.traceparent, notice.expire_at
     )
@@ -131,7 +131,8 @@ class CompletedHandler:
                     self._dispatcher.cancel(delivery.lane)
         for delivery in fresh:
             if delivery.leased and delivery.notice.mutation_id in inserted:
-                self._dispatcher.submit(pending_dispatch(delivery.notice, delivery.lane, made=0))
+                first = Claimed(0, delivery.notice.callback_url or "")
+                self._dispatcher.submit(pending_dispatch(delivery.notice, delivery.lane, first))
 
     def _delivery(self, notice: Notice) -> NewDelivery:
         lane = Lane(notice.tenant, host_of(notice.callback_url or ""))

@@ -29,11 +29,11 @@ class MongoLedger:
             }
 
     async def settle(self, environment: str, ids: Collection[str]) -> None:
-        """Clear `owed`; void where it is clear already."""
+        """Clear `owed`, and the callback URL, which the delivery holds; void where it is clear already."""
         if ids:
             async with translated():
                 await self._databases[environment].mutations.update_many(
-                    {"_id": {"$in": list(ids)}}, {"$unset": {"owed": "", "lane": ""}}
+                    {"_id": {"$in": list(ids)}}, {"$unset": {"owed": "", "lane": "", "callbackUrl": ""}}
                 )
 
 

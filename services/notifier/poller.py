@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import structlog
 
 from services.notifier import schedule
-from services.notifier.dispatch import Due, Lane, Notice
+from services.notifier.dispatch import Claimed, Due, Lane, Notice
 from services.notifier.dispatcher import FairDispatcher
 from services.notifier.handler import pending_dispatch
 from shared.errors import DependencyUnavailable
@@ -27,8 +27,8 @@ class Queue(Protocol):
     async def due(self, environment: str, limit: int, passed: int) -> list[Due]:
         """Up to `limit` of what is due, the longest due first, after the `passed` first ones."""
 
-    async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, int]:
-        """Lease them; the attempts made so far of each that is ours."""
+    async def claim(self, environment: str, ids: Sequence[str]) -> dict[str, Claimed]:
+        """Lease them; those that are ours."""
 
     async def postpone(self, environment: str, ids: Sequence[str], seconds: float) -> None:
         """Put them off."""
@@ -92,10 +92,10 @@ class Poller:
         try:
             claimed = await self._queue.claim(environment, list(reserved))
             notices = await self._notices.read(environment, list(claimed)) if claimed else {}
-            for delivery, made in claimed.items():
+            for delivery, ours in claimed.items():
                 notice = notices.get(delivery)
-                if notice and notice.callback_url:
-                    self._dispatcher.submit(pending_dispatch(notice, reserved.pop(delivery), made))
+                if notice and ours.url:
+                    self._dispatcher.submit(pending_dispatch(notice, reserved.pop(delivery), ours))
             lost = [delivery for delivery in claimed if delivery in reserved]
         finally:
             for lane in reserved.values():

@@ -13,24 +13,24 @@ Operation = UpdateOne
 PERSONAL = ("filename", "declaredType", "contentType", "match", "size", "sha256", "key")
 
 
-def document_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
-    """Attachment documents appear by id, where they never were before; removed ones become tombstones."""
-    namespace = f"{database}.attachments"
-    inserts = [
-        UpdateOne({"_id": d["_id"]}, {"$setOnInsert": d}, upsert=True, namespace=namespace) for d in decision.insert
-    ]
-    place = place_name(mutation["tenant"], mutation["record"])
-    removal = _without_owner(place)
-    return inserts + [UpdateOne({"_id": name}, removal, namespace=namespace) for name in decision.remove]
+def born_record(decision: Decision) -> list[Document]:
+    """The record of a create, to be inserted where its id never was before."""
+    if decision.record is None:
+        return []
+    return [decision.record | {"version": decision.version, "sequence": decision.version}]
+
+
+def removal_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
+    """Attachments that lose their last owner become tombstones."""
+    removal = _without_owner(place_name(mutation["tenant"], mutation["record"]))
+    return [UpdateOne({"_id": name}, removal, namespace=f"{database}.attachments") for name in decision.remove]
 
 
 def record_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
     """The record changes only where its version is smaller than ours; every end lifts its sequence."""
     namespace = f"{database}.records"
     if decision.record is not None:
-        born = decision.record | {"version": decision.version, "sequence": decision.version}
-        born_id = born.pop("_id")
-        return [UpdateOne({"_id": born_id}, {"$setOnInsert": born}, upsert=True, namespace=namespace)]
+        return []
     operations = []
     for place in mutation["places"]:
         record = {"_id": place["record"].rsplit("/", 1)[1], "tenant": mutation["tenant"]}

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import UpdateOne
-from pymongo.errors import ClientBulkWriteException
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, ClientBulkWriteException
 
 from services.storage import effects
 from services.storage.decision import Decision
@@ -81,19 +82,35 @@ class MongoLedger:
             return {document["_id"]: document async for document in found if not document.get("removedAt")}
 
     async def apply_documents(self, environment: Environment, decided: Iterable[tuple[Document, Decision]]) -> None:
-        """Attachment documents and tombstones: before objects are deleted."""
+        """Tombstones: before objects are deleted."""
         database = ledger.DATABASES[environment]
-        await self._write([op for m, d in decided for op in effects.document_effects(database, m, d)])
+        await self._write([op for m, d in decided for op in effects.removal_effects(database, m, d)])
 
     async def finish(self, environment: Environment, decided: Iterable[tuple[Document, Decision]]) -> None:
-        """Attachments, records, then the end, in this order in one ordered bulk.
+        """Attachments, records, then the end, in this order.
 
-        A kill between two operations leaves mutations in `applying`; whoever takes them up repeats what is void.
+        A kill between two writes leaves mutations in `applying`; whoever takes them up repeats what is void.
         """
-        database, pairs = ledger.DATABASES[environment], list(decided)
-        first = [op for m, d in pairs for op in effects.document_effects(database, m, d)]
-        then = [op for m, d in pairs for op in effects.record_effects(database, m, d)]
-        await self._write(first + then + [effects.finish_effect(database, m, d) for m, d in pairs])
+        name, pairs = ledger.DATABASES[environment], list(decided)
+        database = self._databases[environment]
+        await self._appear(database.attachments, [born for _, made in pairs for born in made.insert])
+        await self._appear(database.records, [born for _, made in pairs for born in effects.born_record(made)])
+        first = [op for m, d in pairs for op in effects.removal_effects(name, m, d)]
+        then = [op for m, d in pairs for op in effects.record_effects(name, m, d)]
+        await self._write(first + then + [effects.finish_effect(name, m, d) for m, d in pairs])
+
+    @staticmethod
+    async def _appear(collection: AsyncCollection[Document], documents: list[Document]) -> None:
+        """Insert what never was there; what is there, in whatever state by now, stays as it is."""
+        if not documents:
+            return
+        try:
+            async with translated():
+                await collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            codes = [each["code"] for each in error.details["writeErrors"]]
+            if any(code != DUPLICATE_KEY for code in codes):
+                raise RefusedWrite(codes) from None
 
     async def raise_tries(self, environment: Environment, mutation: str) -> int:
         """Count one failure of ours; the count."""

@@ -58,10 +58,12 @@ def test_what_another_notifier_took_is_left_to_it() -> None:
 def test_a_delivery_without_url_or_ledger_document_is_ended() -> None:
     async def scenario() -> tuple[list[str], dict[str, int]]:
         attempts = Attempts()
-        queue = InMemoryQueue([Due("m1", HOST), Due("m2", HOST)])
-        poller, _ = polling(queue, InMemoryLedger(notice("m1", callback_url=None)), attempts, Room())
-        await poller.look("live")
-        return queue.ended, attempts.made
+        without_url = InMemoryQueue([Due("m1", HOST)], url="")
+        without_document = InMemoryQueue([Due("m2", HOST)])
+        for queue in (without_url, without_document):
+            poller, _ = polling(queue, InMemoryLedger(notice("m1")), attempts, Room())
+            await poller.look("live")
+        return without_url.ended + without_document.ended, attempts.made
 
     assert in_virtual_time(scenario) == (["m1", "m2"], {})
 
