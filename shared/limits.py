@@ -24,6 +24,12 @@ IDEMPOTENCY_KEY_PATTERN: Final = r"^[A-Za-z0-9_.:+=~@-]{1,255}$"
 BYTES_IN_FLIGHT: Final = 256 * MIB  # of request bodies, a process
 BODY_SECONDS: Final = 60.0
 
+# Lists
+PAGE_SIZE: Final = 100  # at most
+PAGE_SIZE_DEFAULT: Final = 25
+RECORDS_FOUND: Final = 10  # by e-mail or telephone number
+ATTACHMENTS_LISTED: Final = 10_000  # pages and totals of GET /attachments end there
+
 # Mutations
 DEADLINE_SECONDS: Final = 24 * 3600
 KEPT_SECONDS: Final = 90 * 24 * 3600

@@ -32,7 +32,7 @@ def main() -> int:
     ports = Ports(state.root / "ports.json")
     if given.port:
         ports.choose("http", given.port)
-    services = () if given.servers_only else SERVICES
+    services = () if given.servers_only else given.services
     options = Options(given.allow_loopback, given.broker, services, _by_service(given.env))
     return asyncio.run(_run(Supervisor(options, state, ports, _say), given.ready_fd, given.lifeline))
 
@@ -45,10 +45,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--allow-loopback", action="store_true", help="let file and callback URLs point to this machine")
     run.add_argument("--broker", choices=("tansu", "kafka"), default="tansu", help="kafka: Apache Kafka, needs Java")
     run.add_argument("--servers-only", action="store_true", help="initialised, but without our services")
+    run.add_argument("--services", type=_services, default=SERVICES, metavar="NAME,…", help="these of ours only")
     run.add_argument("--env", action="append", default=[], metavar="SERVICE:NAME=VALUE", help="a variable more")
     run.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)  # told when ready
     run.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when stdin ends
     return parser
+
+
+def _services(given: str) -> tuple[str, ...]:
+    named = tuple(given.split(","))
+    if not set(named) <= set(SERVICES):
+        raise argparse.ArgumentTypeError(f"names separated by commas, of {', '.join(SERVICES)}")
+    return named
 
 
 def _by_service(given: list[str]) -> dict[str, dict[str, str]]:

@@ -6,12 +6,13 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Literal
 
 from deploy.stack.child import ROOT
+from deploy.stack.services import SERVICES
 
 STOP_SECONDS: Final = 60.0
 
@@ -23,8 +24,8 @@ class StackFailed(Exception):
 class EmbeddedStack:
     """`with EmbeddedStack(directory, port=0) as stack: stack.handle["http"]`, or the same with `async with`.
 
-    `env` holds additional variables by service. The supervisor stops when this process ends, however it ends: the
-    pipe to its standard input breaks then.
+    `services` names those to start, `env` holds additional variables by service. The supervisor stops when this process
+    ends, however it ends: the pipe to its standard input breaks then.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class EmbeddedStack:
         broker: Literal["tansu", "kafka"] = "tansu",
         env: Mapping[str, Mapping[str, str]] | None = None,
         servers_only: bool = False,
+        services: Sequence[str] = SERVICES,
         ready_seconds: float = 180.0,
     ) -> None:
         self.state_dir = Path(state_dir).resolve()
@@ -42,7 +44,7 @@ class EmbeddedStack:
         self._ready_seconds = ready_seconds
         self._arguments = ["run", f"--port={port}", f"--state-dir={self.state_dir}", f"--broker={broker}", "--lifeline"]
         self._arguments += ["--allow-loopback"] if allow_loopback else []
-        self._arguments += ["--servers-only"] if servers_only else []
+        self._arguments += ["--servers-only"] if servers_only else [f"--services={','.join(services)}"]
         self._arguments += [f"--env={s}:{k}={v}" for s, more in (env or {}).items() for k, v in more.items()]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -1,0 +1,68 @@
+"""Query parameters: each at most once, and well-formed; what nobody asks for is ignored."""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from starlette.requests import Request
+
+from services.ingest.fields import UUID
+from services.ingest.problems import Problem
+
+NUMBER: Final = re.compile(r"[0-9]{1,9}")
+
+
+def refused(name: str, advice: str) -> Problem:
+    """400 for a parameter."""
+    return Problem("parameter_invalid", advice, field=name)
+
+
+def text(request: Request, name: str) -> str | None:
+    """The parameter's value, or None when it was not sent. Raises Problem when it was sent twice."""
+    values = request.query_params.getlist(name)
+    if len(values) > 1:
+        raise refused(name, f"Send {name} once.")
+    return values[0] if values else None
+
+
+def number(request: Request, name: str, default: int, largest: int) -> int:
+    """A number from 1 to `largest`. Raises Problem."""
+    sent = text(request, name)
+    if sent is None:
+        return default
+    value = int(sent) if NUMBER.fullmatch(sent) else 0
+    if not 1 <= value <= largest:
+        raise refused(name, f"Send a number from 1 to {largest} as {name}.")
+    return value
+
+
+def names(request: Request, name: str, allowed: Collection[str]) -> list[str] | None:
+    """Names separated by commas, in the order of `allowed`; None when not sent. Raises Problem."""
+    sent = text(request, name)
+    if sent is None:
+        return None
+    chosen = {one.strip() for one in sent.split(",")}
+    if not chosen <= set(allowed):
+        raise refused(name, f"Send names separated by commas as {name}, of these: {', '.join(allowed)}.")
+    return [one for one in allowed if one in chosen]
+
+
+def word(request: Request, name: str, allowed: Collection[str]) -> str | None:
+    """One of the words, spelt as in `allowed`, read without regard to case; None when not sent. Raises Problem."""
+    sent = text(request, name)
+    if sent is None:
+        return None
+    spelt = {one.casefold(): one for one in allowed}
+    if sent.casefold() not in spelt:
+        raise refused(name, f"Send one of these as {name}: {', '.join(allowed)}.")
+    return spelt[sent.casefold()]
+
+
+def identity(request: Request, name: str) -> str | None:
+    """An id in its canonical form; None when not sent. Raises Problem."""
+    sent = text(request, name)
+    if sent is None:
+        return None
+    if not UUID.fullmatch(sent.lower()):
+        raise refused(name, f"Send an id as the API gave it as {name}.")
+    return sent.lower()
