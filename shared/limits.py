@@ -63,3 +63,10 @@ DOCUMENT_TYPES: Final = (
 TEXT_TYPES: Final = ("text/plain", "text/markdown", "text/csv", "application/rtf")
 STRUCTURED_TYPES: Final = ("application/json", "application/xml")
 ACCEPTED_TYPES: Final = frozenset(IMAGE_TYPES + DOCUMENT_TYPES + TEXT_TYPES + STRUCTURED_TYPES)
+# What a file is for; read without regard to case. `unassigned` is what a temporary upload has without a type.
+ATTACHMENT_TYPES: Final = (
+    "unassigned", "CV", "COVER_LETTER", "ID_DOCUMENT", "QUESTIONNAIRE", "PERSONALITY_TEST", "OFFER", "TRANSCRIPT",
+    "TERMS_AND_CONDITIONS", "JOB_DESCRIPTION", "SCORECARD", "CANDIDATE_BRIEFING", "SHORTLISTED_CVS", "MEETING_VIDEO",
+    "AUDIO", "OUTPUT", "WORD_REPORT_EXPORT_TEMPLATE", "PPTX_REPORT_EXPORT_TEMPLATE", "ExportedTemplatedReport",
+    "ExportedTemplatedCv", "IMPORT_CSV", "LOGO", "FAVICON", "NOTE_TAKER_IMAGE",
+)  # fmt: skip
