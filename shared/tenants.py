@@ -92,6 +92,11 @@ class Tenants:
                 {"_id": name}, {"$setOnInsert": {"createdAt": datetime.now(UTC)}}, upsert=True
             )
 
+    async def names(self) -> list[str]:
+        """Every tenant."""
+        async with translated():
+            return [document["_id"] async for document in self._database.tenants.find({}, {"_id": 1})]
+
     async def create_key(self, tenant: str) -> str:
         """A new API key; the only time that it can be seen."""
         key = f"me_{secrets.token_hex(8)}_{secrets.token_urlsafe(32)}"

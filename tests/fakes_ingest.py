@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ from services.ingest.intake import Intake
 from shared.addresses import EgressPolicy
 from shared.errors import DependencyUnavailable
 from shared.ledger import OPEN, MutationDocument
+from shared.resets import Reset
 
 KEYS = {"key-of-acme": "acme", "key-of-other": "other"}
 
@@ -154,6 +156,19 @@ class InMemoryReads:
         return {one: self.sent[one] for one in mutation_ids if one in self.sent}
 
 
+class InMemoryResets:
+    """The latest request of each tenant."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Reset] = {}
+
+    async def request(self, tenant: str, at: datetime) -> None:
+        self.asked[tenant] = Reset(requestedAt=at, completedAt=None)
+
+    async def latest(self, tenant: str) -> Reset | None:
+        return self.asked.get(tenant)
+
+
 class IngestStand:
     """The real application over in-memory ports."""
 
@@ -161,6 +176,7 @@ class IngestStand:
         self.keys, self.ledger = InMemoryKeys(), InMemoryLedger()
         self.relay, self.blobs = RecordingRelay(), InMemoryBlobs()
         self.reads = InMemoryReads(self.ledger)
+        self.resets = InMemoryResets()
         self.ready = True
         self.bodies = bodies or BodyReader()
         self.app = build(
@@ -171,6 +187,7 @@ class IngestStand:
                 ledger=self.ledger,
                 reads=self.reads,
                 downloads=self.blobs,
+                resets=self.resets,
                 policy=EgressPolicy(),
                 ready=lambda: self.ready,
             )

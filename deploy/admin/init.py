@@ -12,6 +12,7 @@ from deploy.admin.credentials import provide_tenants
 from deploy.admin.topics import create_topics
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, create_indexes, databases, open_client, translated
+from shared.resets import Resets
 from shared.sealing import ensure_key_file
 from shared.settings import EngineSettings
 from shared.tenants import open_tenants
@@ -49,6 +50,7 @@ async def initialise_database(settings: InitSettings) -> dict[str, dict[str, str
         await _wait_for_primary(client, settings.init_patience_seconds)
         for database in databases(client).values():
             await create_indexes(database)
+        await Resets(client).create_indexes()
         tenants = open_tenants(client, settings)
         await tenants.create_indexes()
         if not settings.init_tenants:

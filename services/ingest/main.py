@@ -25,6 +25,7 @@ from shared.leases import Leases
 from shared.ledger import CONTROL_DATABASE, databases, open_client, open_database
 from shared.observability import configure_logging
 from shared.process import Lifecycle, background, watch_loop_lag
+from shared.resets import Resets
 from shared.tenants import open_tenants
 
 
@@ -55,6 +56,7 @@ async def run(settings: IngestSettings) -> int:
             ledger=ledger,
             reads=MongoReads(databases(client)),
             downloads=blobs,
+            resets=Resets(client),
             policy=EgressPolicy.from_settings(settings.egress_allow),
             ready=lambda: lifecycle.ready,
         )

@@ -1,9 +1,11 @@
 """What acceptance needs from outside: the ledger, the relay, the object store, and what the read side looks up."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from shared.ledger import MutationDocument
+from shared.resets import Reset
 
 
 class Ledger(Protocol):
@@ -81,4 +83,16 @@ class Downloads(Protocol):
 
     async def presign_get(self, key: str, seconds: int, filename: str, content_type: str) -> str:
         """A URL that works so many seconds."""
+        ...
+
+
+class Resets(Protocol):
+    """Requests to empty a tenant's sandbox; raises DependencyUnavailable."""
+
+    async def request(self, tenant: str, at: datetime) -> None:
+        """Ask for a reset as of this time."""
+        ...
+
+    async def latest(self, tenant: str) -> Reset | None:
+        """The tenant's latest request."""
         ...

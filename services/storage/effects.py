@@ -22,7 +22,7 @@ def born_record(decision: Decision) -> list[Document]:
 
 def removal_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
     """Attachments that lose their last owner become tombstones."""
-    removal = _without_owner(place_name(mutation["tenant"], mutation["record"]))
+    removal = without_owner(place_name(mutation["tenant"], mutation["record"]))
     return [UpdateOne({"_id": name}, removal, namespace=f"{database}.attachments") for name in decision.remove]
 
 
@@ -60,7 +60,7 @@ def finish_effect(database: str, mutation: Document, decision: Decision) -> Oper
     )
 
 
-def _without_owner(place: str) -> list[Document]:
+def without_owner(place: str) -> list[Document]:
     """One atomic update: mark this owner removed (never pulled); with none left, the document becomes a tombstone."""
     mine = {"$and": [{"$eq": ["$$owner.record", place]}, {"$eq": ["$$owner.removedAt", None]}]}
     marked = {"$cond": [mine, {"$mergeObjects": ["$$owner", {"removedAt": "$$NOW"}]}, "$$owner"]}

@@ -1,31 +1,43 @@
 """The storage service: judges bytes, decides, applies, finishes; runs the sweeper. Composition root."""
 
 import sys
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Final
 
 import structlog
 import uvloop
 
+from services.storage.belongings import MongoBelongings
 from services.storage.consumer import FetchedConsumer, attach_consumer
 from services.storage.files import FileStore
 from services.storage.handler import StorageHandler
 from services.storage.ledger import MongoLedger
+from services.storage.nights import LOOK_SECONDS as NIGHTS_LOOK_SECONDS
+from services.storage.nights import Nights
 from services.storage.publisher import KafkaPublisher
+from services.storage.resets import Emptier
 from services.storage.settings import StorageSettings
-from services.storage.sweeper import Sweeper, repeat
+from services.storage.sweeper import Sweeper, repeat, rounds
 from shared import topics
 from shared.blobs import open_blobs
 from shared.broker import consuming_broker, open_publisher
 from shared.consume import DeadLetters
 from shared.content.judge import judge
+from shared.events import Environment
 from shared.leases import Leases
-from shared.ledger import CONTROL_DATABASE, open_client, open_database
+from shared.ledger import CONTROL_DATABASE, Client, open_client, open_database
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.resets import Resets
+from shared.tenants import open_tenants
 from shared.watchdog import Watchdog
+
+SANDBOX: Final[Environment] = "sandbox"
+NO_AGE: Final = timedelta(0)
 
 
 async def run(settings: StorageSettings) -> int:
@@ -52,11 +64,16 @@ async def run(settings: StorageSettings) -> int:
         sweeper = Sweeper(ledger, blobs, publisher, handler.end, partial(offsets.passed, topics.COMPLETED, keep))
         sweep_staging = partial(sweeper.sweep_staging, age=timedelta(seconds=settings.staging_age_seconds))
         reconcile = partial(sweeper.reconcile, age=timedelta(seconds=settings.reconcile_age_seconds))
+        emptier = Emptier(
+            Resets(client), MongoBelongings(client), blobs, handler.end, partial(sweeper.reconcile, SANDBOX, NO_AGE)
+        )
         jobs = (
             partial(repeat, "deadlines", settings.deadline_seconds, leases.hold, sweeper.end_overdue),
             partial(repeat, "owed", settings.sweep_seconds, leases.hold, sweeper.announce_owed),
             partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging),
             partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile),
+            partial(rounds, "resets", settings.sandbox_look_seconds, partial(emptier.round, leases.hold)),
+            *_nights(settings, client, leases),
         )
         watchdog = Watchdog(offsets, topics.FETCHED, batches, lifecycle.fail)
         await stack.enter_async_context(background(watch_loop_lag, watchdog.run, *jobs, on_failure=lifecycle.fail))
@@ -66,6 +83,13 @@ async def run(settings: StorageSettings) -> int:
         structlog.get_logger().info("service.ready")
         await lifecycle.stopping.wait()
     return lifecycle.exit_code
+
+
+def _nights(settings: StorageSettings, client: Client, leases: Leases) -> Iterator[Callable[[], Awaitable[None]]]:
+    if settings.sandbox_reset_at is not None:
+        tenants = open_tenants(client, settings)
+        nights = Nights(settings.sandbox_reset_at, Resets(client), tenants.names, lambda: datetime.now(UTC))
+        yield partial(rounds, "nights", NIGHTS_LOOK_SECONDS, partial(nights.round, leases.hold))
 
 
 def main() -> None:

@@ -1,5 +1,11 @@
 """Settings of the storage service; times in seconds."""
 
+from datetime import time
+from typing import Annotated
+
+from pydantic import field_validator
+from pydantic_settings import NoDecode
+
 from shared.settings import EngineSettings
 
 
@@ -13,3 +19,10 @@ class StorageSettings(EngineSettings):
     staging_age_seconds: float = 3600.0  # younger staged objects may belong to a request that is under way
     reconcile_seconds: float = 3600.0
     reconcile_age_seconds: float = 3600.0  # younger objects may belong to a decision that is under way
+    sandbox_reset_at: Annotated[time | None, NoDecode] = time(3)  # every night, UTC, as text: 03:00; empty: never
+    sandbox_look_seconds: float = 1.0  # for resets that were asked for
+
+    @field_validator("sandbox_reset_at", mode="before")
+    @classmethod
+    def _never(cls, value: object) -> object:
+        return None if value == "" else value

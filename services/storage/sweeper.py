@@ -17,6 +17,7 @@ from shared.outbox import completed_event, republish_pause
 log = structlog.get_logger()
 ENVIRONMENTS: Final[tuple[Environment, ...]] = ("live", "sandbox")
 BATCH: Final = 200
+End = Callable[[Environment, Iterable[str], str], Awaitable[None]]  # see StorageHandler.end
 
 
 class Ledger(Protocol):
@@ -45,7 +46,7 @@ class Sweeper:
         ledger: Ledger,
         blobs: Blobs,
         publisher: Publisher,
-        end: Callable[[Environment, Iterable[str], str], Awaitable[None]],
+        end: End,
         notifier_passed: Callable[[], Awaitable[bool]],
     ) -> None:
         self._ledger, self._blobs, self._publisher = ledger, blobs, publisher
@@ -56,19 +57,7 @@ class Sweeper:
         late = await self._ledger.overdue(environment, datetime.now(UTC), BATCH)
         if late:
             log.warning("mutation.deadline_exceeded", mutations=late)
-            await self._end_all(environment, late)
-
-    async def _end_all(self, environment: Environment, late: list[str]) -> None:
-        """All at once; where that fails one by one, so that one we can't end does not keep the others open."""
-        try:
-            await self._end(environment, late, "deadline_exceeded")
-        except DependencyUnavailable:
-            raise
-        except Exception:
-            log.exception("deadline.failed", mutations=late)
-            if len(late) > 1:
-                for mutation in late:
-                    await self._end_all(environment, [mutation])
+            await end_each(self._end, environment, late, "deadline_exceeded")
 
     async def announce_owed(self, environment: Environment) -> None:
         """Publish again what is owed and lost: still owed after the notifier has passed all that there was."""
@@ -92,9 +81,9 @@ class Sweeper:
             busy = await self._ledger.open_of(environment, set(owners.values()))
             await self._delete("staging", [key for key, owner in owners.items() if owner not in busy])
 
-    async def reconcile(self, environment: Environment, age: timedelta) -> None:
+    async def reconcile(self, environment: Environment, age: timedelta, tenant: str | None = None) -> None:
         """Delete from `records/` what no live document names and no open mutation may still decide for."""
-        async for keys in self._old(f"records/{environment}/", age):
+        async for keys in self._old(f"records/{environment}/{tenant}/" if tenant else f"records/{environment}/", age):
             attachments = {key: key.split("/")[3] for key in keys}
             busy = await self._ledger.busy_files(environment, set(attachments.values()))
             named = await self._ledger.named_keys(environment, set(attachments.values()))
@@ -117,6 +106,19 @@ class Sweeper:
             yield page
 
 
+async def end_each(end: End, environment: Environment, ids: Sequence[str], code: str) -> None:
+    """All at once; where that fails one by one, so that one we can't end does not keep the others open."""
+    try:
+        await end(environment, ids, code)
+    except DependencyUnavailable:
+        raise
+    except Exception:
+        log.exception("end.failed", mutations=ids, code=code)
+        if len(ids) > 1:
+            for mutation in ids:
+                await end_each(end, environment, [mutation], code)
+
+
 def _next_pause(document: Document) -> timedelta:
     """How long to wait once this outcome is published again; its end published it the first time."""
     again = (document.get("announced") or {}).get("count", 0)
@@ -129,13 +131,22 @@ async def repeat(
     hold: Callable[[str, float], Awaitable[bool]],
     job: Callable[[Environment], Awaitable[None]],
 ) -> None:
-    """Run a job for both environments again and again, while we hold its lease. A failure costs one round."""
+    """Run a job for both environments again and again, while we hold its lease."""
+
+    async def once() -> None:
+        if await hold(f"storage.{name}", max(3 * seconds, 30.0)):
+            for environment in ENVIRONMENTS:
+                await job(environment)
+
+    await rounds(name, seconds, once)
+
+
+async def rounds(name: str, seconds: float, once: Callable[[], Awaitable[None]]) -> None:
+    """Run a job again and again. A failure costs one round."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            if await hold(f"storage.{name}", max(3 * seconds, 30.0)):
-                for environment in ENVIRONMENTS:
-                    await job(environment)
+            await once()
         except DependencyUnavailable as error:
             log.warning("sweep.postponed", job=name, error=str(error))
         except Exception:

@@ -15,6 +15,7 @@ from shared.observability import next_traceparent
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 SANDBOX_PREFIX: Final = "/sandbox"
+FIXED: Final = "/sandbox/reset"  # a path of its own: no prefix
 REQUESTS = Counter("engine_http_requests_total", "Answers by method, route and status", ["method", "route", "status"])
 SECONDS = Histogram("engine_http_request_seconds", "From the request's headers to the end of the answer", ["route"])
 METHODS: Final = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})
@@ -68,7 +69,7 @@ class RequestContext:
             refusal = Problem("malformed_request", "Send true or false in x-api-sandbox.", field="x-api-sandbox")
             await problem(refusal, path, state["sandbox"])(scope, receive, send)
             return
-        if prefixed:
+        if prefixed and path != FIXED:
             scope["path"] = path[len(SANDBOX_PREFIX) :] or "/"
             if scope.get("raw_path"):
                 scope["raw_path"] = scope["raw_path"][len(SANDBOX_PREFIX) :] or b"/"

@@ -68,6 +68,16 @@ def download() -> dict[str, Any]:
     return described
 
 
+def reset(summary: str, status: int) -> dict[str, Any]:
+    """A route about the reset of the sandbox."""
+    return {
+        "summary": summary,
+        "status_code": status,
+        "response_class": Response,
+        "responses": {status: _json("ResetAnswer", "The latest reset")} | _problems(*ALWAYS),
+    }
+
+
 def refused_update(record_type: RecordType) -> dict[str, Any]:
     """PATCH, which is not offered yet."""
     summary = f"Update a {record_type.name} (not offered yet)"

@@ -24,7 +24,7 @@ PAYLOADS: Final[tuple[type[BaseModel], ...]] = (
 )  # fmt: skip
 ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
-    schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer,
+    schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
 )  # fmt: skip
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"

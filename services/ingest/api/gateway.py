@@ -16,7 +16,7 @@ from services.ingest.fields import UUID
 from services.ingest.fingerprint import fingerprint
 from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
-from services.ingest.ports import Downloads, Ledger, Reads
+from services.ingest.ports import Downloads, Ledger, Reads, Resets
 from services.ingest.problems import FieldError, Problem
 from shared import limits
 from shared.addresses import EgressPolicy
@@ -37,6 +37,7 @@ class Gateway:
     ledger: Ledger
     reads: Reads
     downloads: Downloads
+    resets: Resets
     policy: EgressPolicy
     ready: Callable[[], bool]
 

@@ -193,3 +193,19 @@ class MutationAnswer(_Found):
     """A mutation, or the head of several."""
 
     data: Mutation | MutationBatch
+
+
+class Reset(_Answer):
+    """Of the sandbox: as of when it is emptied, and when that was done."""
+
+    requested_at: datetime | None
+    completed_at: datetime | None
+
+
+class ResetAnswer(_Answer):
+    """A reset of the sandbox."""
+
+    status_code: Literal[200, 202]
+    message: str
+    data: Reset
+    meta: Meta
