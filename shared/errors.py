@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,13 @@ OUTCOME_CODES: dict[str, Code] = {
         0, "Internal error", "A fault of ours; send it again under a new key, and tell us the mutation id."
     ),
 }
+
+# Of these, what a file by URL or base64 can end with; each can be rehearsed in the sandbox (docs/sandbox.md).
+FILE_OUTCOMES: Final = (
+    "source_not_found", "source_forbidden", "source_unreachable", "source_error", "source_incomplete",
+    "too_many_redirects", "too_large", "empty_file", "content_type_mismatch", "unsupported_content_type",
+    "unsafe_content", "staged_object_lost",
+)  # fmt: skip
 
 
 class DependencyUnavailable(Exception):

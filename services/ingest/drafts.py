@@ -8,6 +8,7 @@ from uuid_utils import uuid7
 
 from services.ingest.inline_files import InlineFile
 from services.ingest.record_types import RecordType
+from services.ingest.rehearsal import rehearsed
 from services.ingest.schemas import FilesPayload, RecordPayload
 from shared import ledger as states
 from shared import limits
@@ -48,7 +49,7 @@ class Drafter:
     def created(self, write: Write, key: str, record_type: RecordType, payload: RecordPayload) -> Draft:
         draft = self.drafted(write, key, "create", record_type, self._new_id())
         draft.document["fields"] = payload.record_fields()
-        self.add_files(draft, payload)
+        self.add_files(write, draft, payload)
         return draft
 
     def drafted(self, write: Write, key: str, kind: Kind, record_type: RecordType, record_id: str) -> Draft:
@@ -75,7 +76,7 @@ class Drafter:
             member["head"] = head["_id"]
         return head
 
-    def add_files(self, draft: Draft, payload: FilesPayload) -> None:
+    def add_files(self, write: Write, draft: Draft, payload: FilesPayload) -> None:
         """Small base64 stays in the ledger while the mutation's share lasts; the rest is to be staged."""
         room = limits.INLINE_MUTATION_BYTES
         for name, file in payload.files():
@@ -83,7 +84,9 @@ class Drafter:
             if (attachment_type := payload.file_types[name]) is not None:
                 entry["type"] = attachment_type
             attachment = self._new_id()
-            if file.url is not None:
+            if (code := rehearsed(write.environment, file.filename)) is not None:
+                entry["rehearsed"] = code
+            elif file.url is not None:
                 entry["url"] = file.url
             elif file.data is not None:
                 entry["declaredType"] = file.data.declared_type

@@ -76,7 +76,7 @@ class Intake:
     async def append(self, write: Write, record_type: RecordType, record_id: str, payload: FilesPayload) -> Accepted:
         """Files for a record that is there, or on its way."""
         draft = self._drafter.drafted(write, write.key, "append", record_type, record_id)
-        self._drafter.add_files(draft, payload)
+        self._drafter.add_files(write, draft, payload)
         return await self._on_record(write, draft)
 
     async def remove(

@@ -35,6 +35,8 @@ class FileStore:
 
     async def _one(self, environment: Environment, work: Work, name: str) -> FileResult:
         entry = work.mutation["files"][name]
+        if "rehearsed" in entry:
+            return FileError(**failure(entry["rehearsed"]))
         place = f"records/{environment}/{work.mutation['tenant']}/{name}"
         async with self._slots:
             if "data" in entry:

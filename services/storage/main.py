@@ -1,11 +1,11 @@
 """The storage service: judges bytes, decides, applies, finishes; runs the sweeper. Composition root."""
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvloop
@@ -36,6 +36,7 @@ from shared.resets import Resets
 from shared.tenants import open_tenants
 from shared.watchdog import Watchdog
 
+Job = Callable[[], Coroutine[Any, Any, None]]
 SANDBOX: Final[Environment] = "sandbox"
 NO_AGE: Final = timedelta(0)
 
@@ -67,7 +68,7 @@ async def run(settings: StorageSettings) -> int:
         emptier = Emptier(
             Resets(client), MongoBelongings(client), blobs, handler.end, partial(sweeper.reconcile, SANDBOX, NO_AGE)
         )
-        jobs = (
+        jobs: tuple[Job, ...] = (
             partial(repeat, "deadlines", settings.deadline_seconds, leases.hold, sweeper.end_overdue),
             partial(repeat, "owed", settings.sweep_seconds, leases.hold, sweeper.announce_owed),
             partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging),
@@ -85,7 +86,7 @@ async def run(settings: StorageSettings) -> int:
     return lifecycle.exit_code
 
 
-def _nights(settings: StorageSettings, client: Client, leases: Leases) -> Iterator[Callable[[], Awaitable[None]]]:
+def _nights(settings: StorageSettings, client: Client, leases: Leases) -> Iterator[Job]:
     if settings.sandbox_reset_at is not None:
         tenants = open_tenants(client, settings)
         nights = Nights(settings.sandbox_reset_at, Resets(client), tenants.names, lambda: datetime.now(UTC))
