@@ -102,6 +102,13 @@ class MongoLedger:
         async with translated():
             return await self._databases[environment].records.find_one(record, {"_id": 1}) is not None
 
+    async def record_version(self, environment: str, tenant: str, record_type: str, record_id: str) -> int | None:
+        """The present version of the tenant's record, unless it was erased or is not stored yet."""
+        record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
+        async with translated():
+            found = await self._databases[environment].records.find_one(record, {"version": 1})
+        return found["version"] if found else None
+
     async def _one(self, environment: str, query: Document) -> MutationDocument | None:
         async with translated():
             found = await self._databases[environment].mutations.find_one(query, {"fields": 0})
@@ -136,10 +143,18 @@ class MongoLedger:
             return {found["_id"]: found["largest"] async for found in cursor}
 
     async def _reached(self, environment: str, names: list[str]) -> dict[str, int]:
-        ids = {name.rsplit("/", 1)[1]: name for name in names}
+        # By id alone, which is indexed; by topic an id may be another tenant's, whose sequence is nobody's business.
+        ids = sorted({name.rsplit("/", 1)[1] for name in names})
         async with translated():
-            found = self._databases[environment].records.find({"_id": {"$in": list(ids)}}, {"sequence": 1})
-            return {ids[document["_id"]]: document.get("sequence", 0) async for document in found}
+            cursor = self._databases[environment].records.find(
+                {"_id": {"$in": ids}}, {"tenant": 1, "type": 1, "sequence": 1}
+            )
+            found = {_named(each): each.get("sequence", 0) async for each in cursor}
+        return {name: sequence for name, sequence in found.items() if name in names}
+
+
+def _named(record: Document) -> str:
+    return f"{record['tenant']}/{record['type']}/{record['_id']}"
 
 
 def _place(member: MutationDocument) -> str:

@@ -12,6 +12,7 @@ from services.ingest.api.body import BodyReader
 from services.ingest.api.gateway import Gateway
 from services.ingest.intake import Intake
 from services.ingest.kafka import PatientKafka
+from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
 from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
 from services.ingest.outbox import MongoOutbox
@@ -52,7 +53,7 @@ async def run(settings: IngestSettings) -> int:
         gateway = Gateway(
             keys=open_tenants(client, settings),
             bodies=BodyReader(settings.http_bytes_in_flight, settings.http_body_seconds, settings.http_body_rate),
-            intake=Intake(ledger, relay, blobs),
+            intake=Intake(ledger, relay, blobs, MongoKeeps(databases(client))),
             ledger=ledger,
             reads=MongoReads(databases(client)),
             downloads=blobs,

@@ -37,8 +37,14 @@ class BodyReader:
     held: int = field(default=0, init=False)
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[Body]:
-        """The JSON body; its bytes count as in flight until the block ends. Raises Problem."""
+    async def read(self, request: Request, optional: bool = False) -> AsyncIterator[Body]:
+        """The JSON body; its bytes count as in flight until the block ends. Raises Problem.
+
+        Where it is optional, no body is an empty object.
+        """
+        if optional and _has_none(request):
+            yield Body({}, 0)
+            return
         _check_headers(request, self.largest)
         loop = asyncio.get_running_loop()
         began, size, text = loop.time(), 0, JsonText()
@@ -96,6 +102,11 @@ def _check_headers(request: Request, largest: int) -> None:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > largest:
         raise _too_large(largest)
+
+
+def _has_none(request: Request) -> bool:
+    """A body is announced by its length or by chunks (RFC 9112, section 6)."""
+    return request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
 
 
 def _too_large(largest: int) -> Problem:

@@ -38,6 +38,7 @@ class AcceptedMutation(_Answer):
     mutation_id: str
     idempotency_key: str
     record: RecordRef
+    records: list[RecordRef]
     attachments: list[AcceptedFile]
 
 
@@ -168,6 +169,7 @@ class Mutation(_Answer):
     status: Literal["accepted", "applying", "completed", "partially_completed", "failed", "rejected"]
     sequence: int | None
     record: dict[str, Any] | None
+    records: list[dict[str, Any]]
     attachments: list[dict[str, Any]] | None
     removed: dict[str, Any] | None
     error: dict[str, Any] | None
