@@ -15,15 +15,17 @@ from faststream.kafka.message import KafkaMessage
 
 from shared import events
 from shared.errors import DependencyUnavailable
-from shared.limits import MIB
+from shared.limits import KIB, MIB
 from shared.settings import EngineSettings
+from shared.topics import Topic
 
 SEND_SECONDS: Final = 10.0
 PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
-MESSAGE_BYTES: Final = 8 * MIB
+MESSAGE_BYTES: Final = 8 * MIB + 64 * KIB  # the largest command, and what a dead letter adds
 POLL_MS: Final = 1000
 SLEEP_MS: Final = 5
 GATHER_SECONDS: Final = 0.1  # batches begin at least so far apart, so that each is worth its round trips
+METADATA_SECONDS: Final = 300.0
 DRAIN_SECONDS: Final = 10.0  # how long a stopping consumer waits for the batch in hand
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
@@ -118,10 +120,14 @@ class _WaitingBroker(KafkaBroker):
         await super().start()
 
 
-def consuming_broker(settings: EngineSettings) -> KafkaBroker:
-    """FastStream's broker for consuming only, always with manual commits: FastStream's own defaults lose records."""
+def consuming_broker(settings: EngineSettings, metadata_seconds: float = METADATA_SECONDS) -> KafkaBroker:
+    """FastStream's broker for consuming only, always with manual commits: FastStream's own defaults lose records.
+
+    New topics that match a pattern are found after `metadata_seconds`.
+    """
     return _WaitingBroker(
         settings.kafka_bootstrap,
+        metadata_max_age_ms=int(metadata_seconds * 1000),
         consumer_only=True,
         ack_policy=AckPolicy.MANUAL,
         apply_types=False,
@@ -133,13 +139,17 @@ def consuming_broker(settings: EngineSettings) -> KafkaBroker:
 def attach(
     broker: KafkaBroker,
     settings: EngineSettings,
-    topic: str,
+    topic: Topic,
     group: str,
     on_batch: OnBatch,
     listener: ConsumerRebalanceListener,
     max_records: int,
+    fetch_bytes: int = MESSAGE_BYTES,
 ) -> None:
-    """Hand every batch of a topic, undecoded, to `on_batch` with the consumer to commit on."""
+    """Hand every batch of a topic, or of all topics of a pattern, undecoded, to `on_batch` with the consumer.
+
+    `fetch_bytes` of a partition come at a time, or one batch of the producer if that is larger.
+    """
 
     async def parse(message: tuple[Record, ...]) -> KafkaMessage:
         # FastStream's parser decodes headers; one odd header would drop the record and the next commit would pass it.
@@ -149,7 +159,8 @@ def attach(
         return message.raw_message
 
     subscriber = broker.subscriber(
-        topic,
+        *([topic] if isinstance(topic, str) else []),
+        pattern=None if isinstance(topic, str) else topic.pattern,
         group_id=group,
         group_instance_id=settings.kafka_instance_id,
         batch=True,
@@ -158,7 +169,7 @@ def attach(
         auto_offset_reset="earliest",
         session_timeout_ms=int(settings.kafka_session_seconds * 1000),
         heartbeat_interval_ms=int(settings.kafka_session_seconds * 1000 / 4),
-        max_partition_fetch_bytes=MESSAGE_BYTES,
+        max_partition_fetch_bytes=fetch_bytes,
         listener=listener,
         parser=parse,
         decoder=decode,

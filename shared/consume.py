@@ -8,14 +8,14 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Generic
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared import events, topics
-from shared.broker import Publisher, Record
+from shared.broker import Record
 from shared.errors import DependencyUnavailable, Undecodable
 from shared.observability import COMMIT_ERRORS, EVENTS_HANDLED, new_traceparent
 
@@ -38,13 +38,15 @@ FATES: Final[dict[type[Exception], Fate]] = {
 BACKOFF_SECONDS: Final = (0.1, 0.3, 1.0, 2.0, 5.0)
 DRAIN_SECONDS: Final = 6.0  # within the rebalance time-out, which is the session time-out
 BUGS_IN_A_ROW: Final = 50
+REASON_SHOWN: Final = 500  # characters: a dead letter must fit where its record did
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery(Generic[events.E]):
-    """A decoded event with its trace and the raw record it came in."""
+class Delivery(Generic[T]):
+    """What a record held, an event as a rule, with its trace and the raw record itself."""
 
-    event: events.E
+    event: T
     traceparent: str
     record: Record
 
@@ -67,27 +69,40 @@ class BackOff:
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
 
 
+class Sender(Protocol):
+    """The producer."""
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[events.Header]
+    ) -> None: ...
+
+
 class DeadLetters:
     """Raw records that can never work, kept with the reason."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Sender) -> None:
         self._publisher = publisher
 
     async def send(self, record: Record, reason: str, attempts: int) -> None:
         """Publish the raw record to the dead-letter topic of its own. Raises DependencyUnavailable."""
-        origin = {"reason": reason, "topic": record.topic, "partition": record.partition, "offset": record.offset}
-        added = [(f"dlq_{name}", str(value).encode()) for name, value in (origin | {"attempts": attempts}).items()]
+        origin = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "attempts": attempts}
+        why = origin | {"reason": reason[:REASON_SHOWN]}
+        added = [(f"dlq_{name}", str(value).encode()) for name, value in why.items()]
         headers = [(name, value or b"") for name, value in record.headers]
         await self._publisher.send(topics.dead_letter(record.topic), record.key, record.value, headers + added)
-        log.error("record.dead_lettered", **origin, attempts=attempts)
+        log.error("record.dead_lettered", **why)
 
 
 def decode(kind: type[events.E], record: Record) -> Delivery[events.E]:
     """The event of a raw record; an odd header costs the trace, not the record. Raises Undecodable."""
     event = events.decode(kind, record.value)
-    found = next((value for name, value in record.headers if name == "traceparent"), None)
-    traceparent = (found or b"").decode("ascii", "replace") or new_traceparent()
-    return Delivery(event, traceparent, record)
+    return Delivery(event, header(record, "traceparent") or new_traceparent(), record)
+
+
+def header(record: Record, name: str) -> str:
+    """The first header of this name; empty when there is none."""
+    found = next((value for known, value in record.headers if known == name), None)
+    return (found or b"").decode("ascii", "replace")
 
 
 async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> bool:
@@ -110,18 +125,18 @@ def next_offsets(records: Iterable[Record]) -> dict[TopicPartition, int]:
     return ends
 
 
-class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: ignore[misc]
+class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     """Works batches off one after another; partitions are given away only when nothing is in hand."""
 
     def __init__(
         self,
-        kind: type[events.E],
-        handle: Callable[[Sequence[Delivery[events.E]]], Awaitable[None]],
+        read: Callable[[Record], Delivery[T]],  # raises Undecodable
+        handle: Callable[[Sequence[Delivery[T]]], Awaitable[None]],
         letters: DeadLetters,
-        on_bug: Callable[[Delivery[events.E], Exception], Awaitable[None]],
+        on_bug: Callable[[Delivery[T], Exception], Awaitable[None]],
         on_fatal: Callable[[], None],
     ) -> None:
-        self._kind, self._handle, self._letters = kind, handle, letters
+        self._read, self._handle, self._letters = read, handle, letters
         self._on_bug, self._on_fatal = on_bug, on_fatal
         self._in_hand = asyncio.Lock()
         self._leaving = False
@@ -171,7 +186,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: igno
 
     async def _work_off(self, records: tuple[Record, ...]) -> bool:
         back_off = BackOff()
-        deliveries: list[Delivery[events.E] | None] | None = None
+        deliveries: list[Delivery[T] | None] | None = None
         while True:
             try:
                 deliveries = deliveries or [await self._decoded(record) for record in records]
@@ -184,15 +199,15 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: igno
             else:
                 return True
 
-    async def _decoded(self, record: Record) -> Delivery[events.E] | None:
+    async def _decoded(self, record: Record) -> Delivery[T] | None:
         try:
-            return decode(self._kind, record)
+            return self._read(record)
         except Undecodable as error:
             await self._letters.send(record, str(error), 1)
             EVENTS_HANDLED.labels(record.topic, "dead_lettered").inc()
             return None
 
-    async def _attempt(self, deliveries: Sequence[Delivery[events.E]]) -> None:
+    async def _attempt(self, deliveries: Sequence[Delivery[T]]) -> None:
         if not deliveries:
             return
         try:
@@ -205,14 +220,15 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[events.E]):  # type: igno
             await self._isolate(deliveries)
         EVENTS_HANDLED.labels(deliveries[0].record.topic, "handled").inc(len(deliveries))
 
-    async def _isolate(self, deliveries: Sequence[Delivery[events.E]]) -> None:
+    async def _isolate(self, deliveries: Sequence[Delivery[T]]) -> None:
         for delivery in deliveries:
             try:
                 await self._handle([delivery])
             except Exception as error:
                 if fate_of(error) is not Fate.ISOLATE:
                     raise
-                log.exception("event.failed", mutation=delivery.event.mutation_id)
+                record = delivery.record
+                log.exception("event.failed", topic=record.topic, partition=record.partition, offset=record.offset)
                 await self._on_bug(delivery, error)
                 self._count_bug()
 

@@ -54,13 +54,14 @@ class _Event(_Model):
     mutation_id: str
     tenant: str
     environment: Environment
-    kind: Kind
+    kind: Kind | None  # None: a rejected command whose operation we don't know
     places: tuple[Place, ...]
 
     @property
     def message_key(self) -> bytes:
-        """Locality, not order: environment/tenant/record_type/record_id of the first record."""
-        return f"{self.environment}/{self.places[0].record}".encode()
+        """Locality, not order: environment/tenant/record_type/record_id of the first record, if there is one."""
+        record = self.places[0].record if self.places else f"{self.tenant}//{self.mutation_id}"
+        return f"{self.environment}/{record}".encode()
 
 
 class MutationAccepted(_Event):
@@ -79,8 +80,9 @@ class MutationFetched(_Event):
 
 
 class MutationCompleted(_Event):
-    """A mutation has ended: `outcome` is the `data` of the callback (design §5)."""
+    """A mutation has ended: `outcome` is the `data` of the callback (design §5). A rejected command has no places."""
 
+    kind: Kind | None = None
     outcome: dict[str, Any]
     callback: bool  # whether somebody asked to be called back
 

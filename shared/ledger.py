@@ -71,7 +71,8 @@ class MutationDocument(TypedDict, total=False):
 
     _id: str  # mutation id, UUIDv7
     tenant: str
-    key: str  # idempotency key; unique with tenant
+    key: str  # idempotency key; unique with tenant. Of a rejected command: "!" and its id, which no client can send
+    claimedKey: str  # of a rejected command, where it had one
     fingerprint: str
     kind: str
     record: dict[str, str]  # {type, id}: what the outcome is about

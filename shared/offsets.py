@@ -1,6 +1,7 @@
 """Ask the broker: where topics end, and whether a consumer group has passed a noted end (design §2)."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -12,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from shared.errors import DependencyUnavailable
 from shared.settings import EngineSettings
-from shared.topics import READERS
+from shared.topics import Topic, group_of
 
 POLL_SECONDS: Final = 1.0
 Note = dict[TopicPartition, int]
@@ -32,21 +33,29 @@ class BrokerOffsets:
     def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         self._consumer, self._admin = consumer, admin
 
-    async def ends(self, topic: str) -> Note:
-        """The next offset of every partition."""
+    async def ends(self, topic: Topic) -> Note:
+        """The next offset of every partition, of a pattern those of every topic that matches."""
         with _translated():
-            [described] = await self._admin.describe_topics([topic])
-            partitions = [TopicPartition(topic, found["partition"]) for found in described["partitions"]]
-            if not partitions:  # unknown, or not ours to see: that is no empty topic
-                raise DependencyUnavailable("kafka", f"{topic} has no partitions")
-            return dict(await self._consumer.end_offsets(partitions))
+            partitions = await self._partitions(topic)
+            return dict(await self._consumer.end_offsets(partitions)) if partitions else {}
 
-    async def reached(self, topic: str, partitions: Iterable[TopicPartition]) -> Note:
+    async def _partitions(self, topic: Topic) -> list[TopicPartition]:
+        if isinstance(topic, re.Pattern):
+            names = [name for name in await self._admin.list_topics() if topic.match(name)]
+        else:
+            names = [topic]
+        described = await self._admin.describe_topics(names) if names else []
+        found = [TopicPartition(one["topic"], each["partition"]) for one in described for each in one["partitions"]]
+        if names and not found:  # unknown, or not ours to see: that is no empty topic
+            raise DependencyUnavailable("kafka", f"{names[0]} has no partitions")
+        return found
+
+    async def reached(self, topic: Topic, partitions: Iterable[TopicPartition]) -> Note:
         """How far the group that reads the topic has come: the larger of what it committed and the start of the log."""
         named = list(partitions)
         with _translated():
             # The embedded broker answers only when the partitions are named.
-            found = await self._admin.list_consumer_group_offsets(READERS[topic], partitions=named)
+            found = await self._admin.list_consumer_group_offsets(group_of(topic), partitions=named)
             starts = await self._consumer.beginning_offsets(named)
         return {each: max(found[each].offset if each in found else -1, starts[each]) for each in named}
 

@@ -34,8 +34,8 @@ def completed_event(environment: Environment, document: Document) -> MutationCom
         mutation_id=document["_id"],
         tenant=document["tenant"],
         environment=environment,
-        kind=document["kind"],
-        places=tuple(Place(**place) for place in document["places"]),
+        kind=document.get("kind"),
+        places=tuple(Place(**place) for place in document.get("places", ())),
         outcome=document["outcome"],
         callback=bool(document.get("callbackUrl")),
     )

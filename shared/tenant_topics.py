@@ -58,4 +58,6 @@ def _new_topic(spec: TopicSpec, replication: int) -> NewTopic:
         "max.message.bytes": str(spec.max_message_bytes),
         "min.insync.replicas": "2" if replication > 2 else "1",
     }
+    if spec.uncompressed:
+        configs["compression.type"] = "uncompressed"
     return NewTopic(spec.name, spec.partitions, replication, topic_configs=configs)

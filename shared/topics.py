@@ -3,12 +3,14 @@
 import re
 from typing import Final, NamedTuple
 
+from shared.limits import COMMAND_BYTES, KIB, MIB
+
 ACCEPTED: Final = "mutations.accepted"
 FETCHED: Final = "mutations.fetched"
 COMPLETED: Final = "mutations.completed"
 COMMANDS_PREFIX: Final = "mutations.commands."
 OUTCOMES_PREFIX: Final = "mutations.outcomes."
-COMMANDS_PATTERN: Final = r"^mutations\.commands\.[a-z0-9-]{1,40}$"
+COMMANDS_PATTERN: Final = re.compile(r"^mutations\.commands\.[a-z0-9-]{1,40}$")
 TENANT_NAME: Final = re.compile(r"^[a-z0-9-]{1,40}$")
 
 FETCHER_GROUP: Final = "mutation-engine.fetcher"
@@ -19,15 +21,26 @@ INGEST_GROUP: Final = "mutation-engine.ingest"
 # Which group must have passed a topic before an event on it counts as lost ("ask the broker", design §2).
 READERS: Final = {ACCEPTED: FETCHER_GROUP, FETCHED: STORAGE_GROUP, COMPLETED: NOTIFIER_GROUP}
 
+Topic = str | re.Pattern[str]  # a name, or a pattern for many
+
 RETENTION_MS: Final = 7 * 24 * 3600 * 1000
 
 
 class TopicSpec(NamedTuple):
-    """How a topic is created; `max_message_bytes` is the broker's limit for one record batch."""
+    """How a topic is created; `max_message_bytes` is the broker's limit for one record batch.
+
+    `uncompressed`: the broker unpacks what comes compressed, so that its limit counts what consumers hold in memory.
+    """
 
     name: str
     partitions: int
-    max_message_bytes: int = 2 * 1024 * 1024
+    max_message_bytes: int = 2 * MIB
+    uncompressed: bool = False
+
+
+def group_of(topic: Topic) -> str:
+    """The group that reads a topic of the pipeline, or the command topics."""
+    return READERS[topic] if isinstance(topic, str) else INGEST_GROUP
 
 
 def dead_letter(topic: str) -> str:
@@ -45,6 +58,11 @@ def commands(tenant: str) -> str:
     return COMMANDS_PREFIX + tenant
 
 
+def tenant_of(topic: str) -> str:
+    """The tenant whose command topic this is."""
+    return topic.removeprefix(COMMANDS_PREFIX)
+
+
 def all_topics(tenants: list[str], partitions: int) -> list[TopicSpec]:
     """Every topic of an installation with these tenants."""
     pipeline = [TopicSpec(name, partitions) for name in READERS]
@@ -54,10 +72,10 @@ def all_topics(tenants: list[str], partitions: int) -> list[TopicSpec]:
 
 def tenant_topics(tenant: str) -> list[TopicSpec]:
     """The topics that belong to one tenant."""
-    eight_mib = 8 * 1024 * 1024
+    dead = COMMAND_BYTES + 64 * KIB  # the record, and why it is here
     return [
-        TopicSpec(commands(tenant), 3, eight_mib),
-        TopicSpec(dead_letter(commands(tenant)), 1, eight_mib),
+        TopicSpec(commands(tenant), 3, COMMAND_BYTES, uncompressed=True),
+        TopicSpec(dead_letter(commands(tenant)), 1, dead),
         outcomes_topic(tenant),
     ]
 

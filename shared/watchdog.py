@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 
 from shared.errors import DependencyUnavailable
 from shared.offsets import BrokerOffsets, Note
+from shared.topics import Topic
 
 log = structlog.get_logger()
 EVERY_SECONDS: Final = 5.0
@@ -36,7 +37,7 @@ class Watchdog:
     Who has no partition watches all of them: a group may have lost its members without anybody's notice.
     """
 
-    def __init__(self, offsets: BrokerOffsets, topic: str, watched: Watched, on_stuck: Callable[[], None]) -> None:
+    def __init__(self, offsets: BrokerOffsets, topic: Topic, watched: Watched, on_stuck: Callable[[], None]) -> None:
         self._offsets, self._topic, self._watched, self._on_stuck = offsets, topic, watched, on_stuck
         self._seen: Note = {}
         self._since = time.monotonic()
@@ -46,7 +47,7 @@ class Watchdog:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             if await self.stuck(time.monotonic()):
-                log.critical("consumer.stuck", topic=self._topic)
+                log.critical("consumer.stuck", topic=str(self._topic))
                 self._on_stuck()
 
     async def stuck(self, now: float) -> bool:
@@ -54,7 +55,7 @@ class Watchdog:
         try:
             every = await self._offsets.ends(self._topic)
             ends = {each: end for each, end in every.items() if each in self._watched.assigned} or every
-            reached = await self._offsets.reached(self._topic, ends)
+            reached = await self._offsets.reached(self._topic, ends) if ends else {}
         except DependencyUnavailable:
             self._since = now
             return False

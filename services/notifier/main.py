@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from random import SystemRandom
 from uuid import uuid4
 
@@ -30,7 +31,7 @@ from services.notifier.sender import USER_AGENT, HttpSender
 from services.notifier.settings import NotifierSettings
 from shared import topics
 from shared.broker import Publisher, attach, consuming_broker, open_publisher
-from shared.consume import BatchConsumer, DeadLetters
+from shared.consume import BatchConsumer, DeadLetters, decode
 from shared.egress import EgressPolicy, open_egress_client
 from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
@@ -115,7 +116,8 @@ async def consuming(
     handler = CompletedHandler(deliverer.ledger, deliverer.deliveries, outcomes, deliverer.dispatcher, SystemRandom())
     letters = DeadLetters(publisher)
     consumer = CompletedConsumer(handler, letters, settings.completed_every_seconds)
-    batches = BatchConsumer(MutationCompleted, consumer.handle, letters, consumer.dead_letter, lifecycle.fail)
+    read = partial(decode, MutationCompleted)
+    batches = BatchConsumer(read, consumer.handle, letters, consumer.dead_letter, lifecycle.fail)
     broker = consuming_broker(settings)
     attach(
         broker,

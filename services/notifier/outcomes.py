@@ -63,5 +63,4 @@ class KafkaOutcomes:
 
     async def _send(self, topic: str, outcome: TopicOutcome) -> None:
         event, traceparent = outcome.completed
-        key = event.message_key if event.places else event.mutation_id.encode()
-        await self._publisher.send(topic, key, outcome.value, events.headers(event, traceparent))
+        await self._publisher.send(topic, event.message_key, outcome.value, events.headers(event, traceparent))

@@ -1,6 +1,7 @@
 """Kafka's side of the storage service: batches in, and what becomes of an event that meets a bug."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from faststream.kafka import KafkaBroker
@@ -10,7 +11,7 @@ from services.storage.ports import Ledger
 from services.storage.settings import StorageSettings
 from shared import topics
 from shared.broker import attach
-from shared.consume import BatchConsumer, DeadLetters, Delivery
+from shared.consume import BatchConsumer, DeadLetters, Delivery, decode
 from shared.events import MutationFetched
 from shared.limits import MAX_TRIES
 
@@ -46,6 +47,6 @@ def attach_consumer(
     fatal: Callable[[], None],
 ) -> BatchConsumer[MutationFetched]:
     """Subscribe the service to `mutations.fetched`."""
-    batches = BatchConsumer(MutationFetched, consumer.handle, letters, consumer.on_bug, fatal)
+    batches = BatchConsumer(partial(decode, MutationFetched), consumer.handle, letters, consumer.on_bug, fatal)
     attach(broker, settings, topics.FETCHED, topics.STORAGE_GROUP, batches.on_batch, batches, settings.batch_records)
     return batches

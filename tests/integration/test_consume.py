@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from shared import topics
 from shared.broker import Publisher, attach, consuming_broker, open_publisher
-from shared.consume import BatchConsumer, DeadLetters, Delivery
+from shared.consume import BatchConsumer, DeadLetters, Delivery, decode
 from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched
 from shared.settings import EngineSettings
@@ -51,7 +52,8 @@ class Place:
 
     @asynccontextmanager
     async def consuming(self, handle: Handle, on_bug: Any = None) -> AsyncIterator[None]:
-        batches = BatchConsumer(MutationFetched, handle, DeadLetters(self.publisher), on_bug or self.on_bug, _nothing)
+        read = partial(decode, MutationFetched)
+        batches = BatchConsumer(read, handle, DeadLetters(self.publisher), on_bug or self.on_bug, _nothing)
         broker = consuming_broker(self.settings)
         attach(broker, self.settings, self.topic, self.topic, batches.on_batch, batches, 10)
         await broker.start()
