@@ -38,7 +38,6 @@ class InMemoryLedger:
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, MutationDocument]] = {"live": {}, "sandbox": {}}
         self.records: set[tuple[str, str, str, str]] = set()
-        self.versions: dict[tuple[str, str, str, str], int] = {}
         self.away = False
         self.loses_answers = False
 
@@ -66,6 +65,10 @@ class InMemoryLedger:
             member["places"] = [{"record": record, "sequence": 1}]
         return head
 
+    async def keep_rejection(self, environment: str, document: MutationDocument) -> None:
+        self._reach()
+        self.documents[environment].setdefault(document["_id"], document)
+
     async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
         self._reach()
         all_documents = self.documents[environment].values()
@@ -84,10 +87,6 @@ class InMemoryLedger:
         of_tenant = [one for one in creates if one["tenant"] == tenant and one["status"] in OPEN]
         return any(one.get("record") == record for one in of_tenant)
 
-    async def record_version(self, environment: str, tenant: str, record_type: str, record_id: str) -> int | None:
-        self._reach()
-        return self.versions.get((environment, tenant, record_type, record_id))
-
     def _next(self, environment: str, record: str) -> int:
         places = [place for one in self.documents[environment].values() for place in one.get("places", ())]
         return max((place["sequence"] for place in places if place["record"] == record), default=0) + 1
@@ -95,20 +94,6 @@ class InMemoryLedger:
     def _reach(self) -> None:
         if self.away:
             raise DependencyUnavailable("mongodb")
-
-
-class RecordingKeeps:
-    """Remembers which uploads were kept until when, and how many mutations the ledger held at that moment."""
-
-    def __init__(self, ledger: InMemoryLedger) -> None:
-        self.kept: list[tuple[str, str, list[str], datetime, int]] = []
-        self.away = False
-        self._ledger = ledger
-
-    async def keep(self, environment: str, tenant: str, uploads: Sequence[str], until: datetime) -> None:
-        if self.away:
-            raise DependencyUnavailable("mongodb")
-        self.kept.append((environment, tenant, list(uploads), until, len(self._ledger.documents[environment])))
 
 
 class RecordingRelay:
@@ -194,7 +179,7 @@ class IngestStand:
     def __init__(self, bodies: BodyReader | None = None) -> None:
         self.keys, self.ledger = InMemoryKeys(), InMemoryLedger()
         self.relay, self.blobs = RecordingRelay(), InMemoryBlobs()
-        self.reads, self.keeps = InMemoryReads(self.ledger), RecordingKeeps(self.ledger)
+        self.reads = InMemoryReads(self.ledger)
         self.resets = InMemoryResets()
         self.ready = True
         self.bodies = bodies or BodyReader()
@@ -202,7 +187,7 @@ class IngestStand:
             Gateway(
                 keys=self.keys,
                 bodies=self.bodies,
-                intake=Intake(self.ledger, self.relay, self.blobs, self.keeps),
+                intake=Intake(self.ledger, self.relay, self.blobs),
                 ledger=self.ledger,
                 reads=self.reads,
                 downloads=self.blobs,

@@ -82,12 +82,6 @@ def limits_page() -> str:
             "",
             *types,
             "",
-            "## Attachment types",
-            "",
-            "Read without regard to case.",
-            "",
-            *(f"* `{name}`" for name in limits.ATTACHMENT_TYPES),
-            "",
         ]
     )
 

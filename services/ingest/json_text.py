@@ -3,6 +3,7 @@
 What is left, the skeleton, is small and parsed at once; in the result each string that was put aside is a LongText.
 """
 
+import asyncio
 import hashlib
 import secrets
 from typing import Any, Final
@@ -18,6 +19,7 @@ STRING_BYTES: Final = 9 * limits.MIB  # 5 MiB as base64, "+" and "/" as \uXXXX; 
 PARTS: Final = 100_000  # strings, members and items; a payload of ours has a few thousand
 STRINGS_AT_ONCE: Final = 2000
 QUOTES_IN_A_STRING: Final = 10_000  # escaped ones, in one piece
+PARSED_IN_LOOP: Final = 64 * limits.KIB
 _QUOTE, _BACKSLASH = b'"', 0x5C
 
 
@@ -165,6 +167,19 @@ class JsonText:
             long = _unescaped(content)
         self._skeleton += f"{self._nonce}{len(self._long)}".encode()
         self._long.append(long)
+
+
+async def fed(text: JsonText, piece: bytes) -> None:
+    """Feed a piece and let the loop serve others between strings of a body that is made of many. Raises Problem."""
+    position = text.feed(piece)
+    while position < len(piece):
+        await asyncio.sleep(0)
+        position = text.feed(piece, position)
+
+
+async def parsed(text: JsonText) -> Any:
+    """The value; what is large is parsed in a thread. Raises Problem."""
+    return text.value() if text.skeleton_bytes <= PARSED_IN_LOOP else await asyncio.to_thread(text.value)
 
 
 def malformed(reason: str) -> Problem:

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from shared import topics
+from shared import events, topics
 from shared.broker import Outgoing, Publisher, open_publisher
 from shared.errors import DependencyUnavailable
 from shared.offsets import BrokerOffsets, open_offsets
@@ -43,6 +43,12 @@ class PatientKafka:
         if self._publisher is None:
             return [DependencyUnavailable("kafka", "not connected yet") for _ in outgoing]
         return await self._publisher.publish_many(outgoing)
+
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[events.Header]) -> None:
+        """See shared.broker.Publisher. Raises DependencyUnavailable."""
+        if self._publisher is None:
+            raise DependencyUnavailable("kafka", "not connected yet")
+        await self._publisher.send(topic, key, value, headers)
 
     async def pipeline_passed(self, still_wanted: Callable[[], Awaitable[bool]]) -> bool:
         """Whether the fetcher, then storage, have passed all that was published when this was asked."""

@@ -80,6 +80,10 @@ class MongoLedger:
         async with self._client.start_session() as session:
             await session.with_transaction(insert, ledger.READ_CONCERN, ledger.WRITE_CONCERN)
 
+    async def keep_rejection(self, environment: str, document: MutationDocument) -> None:
+        """Insert a rejected command's document, unless it is there: its id comes from the command's bytes."""
+        await self._inserts[environment].insert(cast(Document, document))
+
     async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
         """The document that holds a key, without inline payloads."""
         return await self._one(environment, {"tenant": tenant, "key": key})
@@ -101,13 +105,6 @@ class MongoLedger:
         record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
         async with translated():
             return await self._databases[environment].records.find_one(record, {"_id": 1}) is not None
-
-    async def record_version(self, environment: str, tenant: str, record_type: str, record_id: str) -> int | None:
-        """The present version of the tenant's record, unless it was erased or is not stored yet."""
-        record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
-        async with translated():
-            found = await self._databases[environment].records.find_one(record, {"version": 1})
-        return found["version"] if found else None
 
     async def _one(self, environment: str, query: Document) -> MutationDocument | None:
         async with translated():
@@ -143,17 +140,15 @@ class MongoLedger:
             return {found["_id"]: found["largest"] async for found in cursor}
 
     async def _reached(self, environment: str, names: list[str]) -> dict[str, int]:
-        # By id alone, which is indexed; by topic an id may be another tenant's, whose sequence is nobody's business.
-        ids = sorted({name.rsplit("/", 1)[1] for name in names})
+        ids = {name.rsplit("/", 1)[1]: name for name in names}
         async with translated():
-            cursor = self._databases[environment].records.find(
-                {"_id": {"$in": ids}}, {"tenant": 1, "type": 1, "sequence": 1}
-            )
-            found = {_named(each): each.get("sequence", 0) async for each in cursor}
-        return {name: sequence for name, sequence in found.items() if name in names}
+            members = {"tenant": 1, "type": 1, "sequence": 1}
+            found = self._databases[environment].records.find({"_id": {"$in": list(ids)}}, members)
+            # By topic anybody's id may be named; a foreign record is not there.
+            return {ids[one["_id"]]: one.get("sequence", 0) async for one in found if _name(one) == ids[one["_id"]]}
 
 
-def _named(record: Document) -> str:
+def _name(record: Document) -> str:
     return f"{record['tenant']}/{record['type']}/{record['_id']}"
 
 

@@ -10,18 +10,21 @@ import uvloop
 from services.ingest.api.app import build
 from services.ingest.api.body import BodyReader
 from services.ingest.api.gateway import Gateway
+from services.ingest.command_consumer import CommandConsumer
+from services.ingest.command_handler import CommandHandler
 from services.ingest.intake import Intake
 from services.ingest.kafka import PatientKafka
-from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
 from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
 from services.ingest.outbox import MongoOutbox
 from services.ingest.reads import MongoReads
+from services.ingest.rejections import Rejections
 from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_SECONDS, Relay
 from services.ingest.server import serve
 from services.ingest.settings import IngestSettings
 from shared.addresses import EgressPolicy
 from shared.blobs import open_blobs
+from shared.consume import DeadLetters
 from shared.leases import Leases
 from shared.ledger import CONTROL_DATABASE, databases, open_client, open_database
 from shared.observability import configure_logging
@@ -49,16 +52,20 @@ async def run(settings: IngestSettings) -> int:
         jobs = (kafka.connect, relay.run, relay.recount, relay.look, partial(watch, lost, leases.hold, ENVIRONMENTS))
         await stack.enter_async_context(background(watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
-        ledger = MongoLedger(client)
+        ledger, policy = MongoLedger(client), EgressPolicy.from_settings(settings.egress_allow)
+        intake = Intake(ledger, relay, blobs)
+        commands = CommandHandler(intake, Rejections(ledger, kafka), policy)
+        consumer = CommandConsumer(settings, commands, DeadLetters(kafka))
+        await stack.enter_async_context(background(consumer.consume, on_failure=lifecycle.fail))
         gateway = Gateway(
             keys=open_tenants(client, settings),
             bodies=BodyReader(settings.http_bytes_in_flight, settings.http_body_seconds, settings.http_body_rate),
-            intake=Intake(ledger, relay, blobs, MongoKeeps(databases(client))),
+            intake=intake,
             ledger=ledger,
             reads=MongoReads(databases(client)),
             downloads=blobs,
             resets=Resets(client),
-            policy=EgressPolicy.from_settings(settings.egress_allow),
+            policy=policy,
             ready=lambda: lifecycle.ready,
         )
         await stack.enter_async_context(serve(build(gateway), settings, lifecycle.fail))

@@ -1,32 +1,42 @@
 """What a request asks for, checked and ready to be accepted: one way for HTTP and the command topic.
 
-So the two doors can't differ, nor their fingerprints.
+Operation and target are part of the fingerprint, so they are made here and nowhere else.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from services.ingest.drafts import Write
-from services.ingest.fingerprint import CONTROL_MEMBERS, fingerprint
+from services.ingest.fingerprint import CONTROL_MEMBERS
 from services.ingest.intake import Accepted, Intake
 from services.ingest.problems import FieldError
 from services.ingest.record_types import RecordType
-from services.ingest.schemas import AssignPayload, ErasePayload, RecordPayload, RemovePayload
+from services.ingest.schemas import ErasePayload, RecordPayload, RemovePayload
 from services.ingest.validation import token, validated
 from shared import limits
 from shared.addresses import EgressPolicy
 from shared.events import Kind
 
+CHECKED_IN_LOOP: Final = 256 * limits.KIB
 CONTROLS: Final = frozenset(CONTROL_MEMBERS)
-Accept = Callable[[Intake, Write], Awaitable[Accepted]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A valid request: `accept` claims it; operation and target go into its fingerprint."""
+
+    operation: Kind
+    target: str
+    accept: Callable[[Intake, Write], Awaitable[Accepted]]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request before its payload is looked at; `ignored` are members that steer it and are no payload.
 
-    `record_type` is None for an assign, `record_id` (canonical) for a create and an assign. An erase needs no payload.
+    `record_type` is None for an assign, `record_id` (canonical) for a create and an assign.
     """
 
     operation: Kind
@@ -37,32 +47,27 @@ class Asked:
 
     @property
     def target(self) -> str:
-        """What it is about."""
+        """What it is about, for the fingerprint."""
         parts = (self.record_type.name if self.record_type else "attachments", self.record_id)
         return "/".join(part for part in parts if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A valid request; `accept` claims it."""
+async def prepare(size: int, asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Prepared | None:
+    """The request, or None with all that is wrong with its payload appended to `errors`; `size` is that of the body.
 
-    asked: Asked
-    accept: Accept
-
-    def fingerprint(self, if_match: str | None, callback_url: str | None) -> str:
-        """What a repetition must match; see services.ingest.fingerprint."""
-        asked = self.asked
-        payload = {} if asked.operation == "erase" and asked.payload is None else asked.payload
-        return fingerprint(asked.operation, asked.target, if_match, callback_url, payload)
-
-
-def prepare(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Prepared | None:
-    """The request, or None with all that is wrong with its payload appended to `errors`.
-
-    May take a while, so large payloads need a thread: megabytes of base64 are decoded here.
+    A large one is checked in a thread: decoding megabytes of base64 would hold up everybody else.
     """
+    if size <= CHECKED_IN_LOOP:
+        return _prepared(asked, policy, errors)
+    return await asyncio.to_thread(_prepared, asked, policy, errors)
+
+
+def _prepared(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Prepared | None:
     accept = PREPARERS[asked.operation](asked, policy, errors)
-    return Prepared(asked, accept) if accept else None
+    return Prepared(asked.operation, asked.target, accept) if accept else None
+
+
+Accept = Callable[[Intake, Write], Awaitable[Accepted]]
 
 
 def _create(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
@@ -130,11 +135,6 @@ def _erase(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Acce
     return (lambda intake, write: intake.erase(write, record_type, record_id)) if payload else None
 
 
-def _assign(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
-    payload = validated(AssignPayload, asked.payload, policy, errors, ignored=asked.ignored)
-    return (lambda intake, write: intake.assign(write, payload)) if payload else None
-
-
 def _type(asked: Asked) -> RecordType:
     if asked.record_type is None:
         raise TypeError(f"{asked.operation} needs a record type")
@@ -154,5 +154,4 @@ PREPARERS: Final[Mapping[str, Preparer]] = {
     "append": _append,
     "remove": _remove,
     "erase": _erase,
-    "assign": _assign,
 }

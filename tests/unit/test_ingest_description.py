@@ -32,9 +32,8 @@ async def test_every_reference_leads_somewhere() -> None:
 @pytest.mark.parametrize("status", ["400", "401", "408", "413", "415", "422", "500", "503"])
 async def test_every_write_names_its_body_and_its_refusals(status: str) -> None:
     paths = (await described())["paths"]
-    operations = [one for methods in paths.values() for one in methods.values()]
-    writes = [one for one in operations if "202" in one["responses"] and "requestBody" in one]
-    assert len(writes) == 16
+    writes = [operation for methods in paths.values() for operation in methods.values() if "requestBody" in operation]
+    assert len(writes) == 12
     for operation in writes:
         assert list(operation["requestBody"]["content"]) == ["application/json"]
         assert list(operation["responses"][status]["content"]) == ["application/problem+json"]

@@ -22,10 +22,10 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     return Response(content, status, NO_STORE | (headers or {}), "application/json")
 
 
-def found(request: Request, data: Any, headers: dict[str, str] | None = None) -> Response:
+def found(request: Request, data: Any) -> Response:
     """200 in the envelope."""
     meta = {"sandboxEnabled": request.state.sandbox}
-    return json_response({"statusCode": 200, "message": "OK", "data": data, "meta": meta}, headers=headers)
+    return json_response({"statusCode": 200, "message": "OK", "data": data, "meta": meta})
 
 
 def accepted(request: Request, key: str, result: Accepted) -> Response:
@@ -60,8 +60,7 @@ def _mutation(document: MutationDocument) -> dict[str, Any]:
     return {
         "mutationId": document["_id"],
         "idempotencyKey": document["key"],
-        "record": document["record"],
-        "records": document.get("records") or [document["record"]],
+        "record": {"type": document["record"]["type"], "id": document["record"]["id"]},
         "attachments": [
             {"id": file_id, "field": file.get("field"), "filename": file.get("filename")} for file_id, file in listed
         ],

@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from prometheus_client import Gauge
 from starlette.requests import Request
 
-from services.ingest.json_text import JsonText
+from services.ingest.json_text import JsonText, fed, parsed
 from services.ingest.problems import Problem
 from shared import limits
 
-PARSED_IN_LOOP: Final = 64 * limits.KIB
 IN_FLIGHT = Gauge("engine_body_bytes_in_flight", "Bytes of request bodies in memory")
 
 
@@ -37,14 +36,8 @@ class BodyReader:
     held: int = field(default=0, init=False)
 
     @asynccontextmanager
-    async def read(self, request: Request, optional: bool = False) -> AsyncIterator[Body]:
-        """The JSON body; its bytes count as in flight until the block ends. Raises Problem.
-
-        Where it is optional, no body is an empty object.
-        """
-        if optional and _has_none(request):
-            yield Body({}, 0)
-            return
+    async def read(self, request: Request) -> AsyncIterator[Body]:
+        """The JSON body; its bytes count as in flight until the block ends. Raises Problem."""
         _check_headers(request, self.largest)
         loop = asyncio.get_running_loop()
         began, size, text = loop.time(), 0, JsonText()
@@ -57,8 +50,8 @@ class BodyReader:
                 size += len(piece)
                 if size > self.largest:
                     raise _too_large(self.largest)
-                await _feed(text, piece)
-            yield Body(await _parsed(text), size)
+                await fed(text, piece)
+            yield Body(await parsed(text), size)
         finally:
             self._hold(-size)
 
@@ -80,18 +73,6 @@ async def _receive(request: Request, ends: float) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def _feed(text: JsonText, piece: bytes) -> None:
-    """Let the loop serve others between strings of a body that is made of many."""
-    position = text.feed(piece)
-    while position < len(piece):
-        await asyncio.sleep(0)
-        position = text.feed(piece, position)
-
-
-async def _parsed(text: JsonText) -> Any:
-    return text.value() if text.skeleton_bytes <= PARSED_IN_LOOP else await asyncio.to_thread(text.value)
-
-
 def _check_headers(request: Request, largest: int) -> None:
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip().strip('"')
@@ -102,11 +83,6 @@ def _check_headers(request: Request, largest: int) -> None:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > largest:
         raise _too_large(largest)
-
-
-def _has_none(request: Request) -> bool:
-    """A body is announced by its length or by chunks (RFC 9112, section 6)."""
-    return request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
 
 
 def _too_large(largest: int) -> Problem:

@@ -1,19 +1,18 @@
 """What the routes need, in one place that the composition root fills, and what every write does first."""
 
-import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from starlette.requests import Request
 from uuid_utils import uuid7
 
 from services.ingest.api.body import BodyReader
-from services.ingest.api.preconditions import if_match, versions
 from services.ingest.auth import ApiKeys, Caller, identify
 from services.ingest.drafts import Write
 from services.ingest.fields import UUID
+from services.ingest.fingerprint import fingerprint
 from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
 from services.ingest.ports import Downloads, Ledger, Reads, Resets
@@ -23,8 +22,6 @@ from shared.addresses import EgressPolicy
 from shared.urls import UrlRefused, check_url
 
 KEY: Final = re.compile(limits.IDEMPOTENCY_KEY_PATTERN)
-VALIDATED_IN_LOOP: Final = 256 * limits.KIB
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +57,11 @@ class Controls:
     callback_url: str | None
     if_match: str | None
 
-    def write(self, request: Request, caller: Caller, prepared: Prepared) -> Write:
-        """The write with its fingerprint."""
-        digest, trace = prepared.fingerprint(self.if_match, self.callback_url), request.state.traceparent
-        wanted = versions(self.if_match)
-        return Write(caller.environment, caller.tenant, self.key, digest, self.callback_url, trace, wanted)
+    def write(self, request: Request, caller: Caller, asked: Prepared, payload: Any) -> Write:
+        """The write with its fingerprint; the payload must be valid."""
+        digest = fingerprint(asked.operation, asked.target, self.if_match, self.callback_url, payload)
+        trace: str = request.state.traceparent
+        return Write(caller.environment, caller.tenant, self.key, digest, self.callback_url, trace)
 
 
 def controls(request: Request, body: Any, policy: EgressPolicy, errors: list[FieldError]) -> Controls:
@@ -78,18 +75,13 @@ def controls(request: Request, body: Any, policy: EgressPolicy, errors: list[Fie
     if any(url != urls[0] for url in urls):
         raise Problem("callback_url_conflict", field="callbackUrl")
     callback = _callback(urls[0], policy, errors) if urls else None
-    return Controls(next(iter(keys), None) or str(uuid7()), callback, if_match(request))
+    return Controls(next(iter(keys), None) or str(uuid7()), callback, request.headers.get("if-match"))
 
 
 def path_id(request: Request) -> str | None:
     """The id in the path in its canonical form, or None when it can't be one of ours."""
     text: str = request.path_params["id"].lower()
     return text if UUID.fullmatch(text) else None
-
-
-async def checked(size: int, check: Callable[..., T], *arguments: Any) -> T:
-    """Run a check here, or for a large body in a thread: decoding megabytes would hold up everybody else."""
-    return check(*arguments) if size <= VALIDATED_IN_LOOP else await asyncio.to_thread(check, *arguments)
 
 
 def _sent(request: Request, members: dict[str, Any], name: str) -> list[Any]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from services.ingest.api import answers, describe
 from services.ingest.api.gateway import gateway_of
 from services.ingest.problems import Problem
+from services.ingest.rejections import NO_KEY, is_rejection
 from shared import ledger as states
 from shared.ledger import MutationDocument
 
@@ -24,13 +25,18 @@ ATTEMPT: Final = ("n", "at", "status", "ms", "answer", "error")
     **describe.read("MutationAnswer", "See what became of a write", "mutation_not_found"),
 )
 async def read(request: Request) -> Response:
-    """Status, files, errors and callbacks; a request for several records lists its members (`<key>#n`, `#` as %23)."""
+    """Status, files, errors and callbacks; a request for several records lists its members (`<key>#n`, `#` as %23).
+
+    A rejected command has taken no key: it is found under the mutation id in its outcome.
+    """
     gateway = gateway_of(request)
     caller = await gateway.caller(request)
     key: str = request.path_params["idempotencyKey"]
     document = None
     if KEY.fullmatch(key):
         document = await gateway.ledger.find(caller.environment, caller.tenant, key)
+    if document is None and is_rejection(key):
+        document = await gateway.ledger.find(caller.environment, caller.tenant, NO_KEY + key)
     if document is None:
         raise Problem("mutation_not_found", "No mutation has this idempotency key.")
     if document["status"] == states.BATCH:
@@ -55,13 +61,12 @@ def _view(document: MutationDocument, delivery: dict[str, Any] | None) -> dict[s
     places = document.get("places") or [{}]
     record = outcome.get("record") or document.get("record")
     return {
-        "idempotencyKey": document["key"],
+        "idempotencyKey": document.get("claimedKey") if document["status"] == states.REJECTED else document["key"],
         "mutationId": document["_id"],
-        "kind": document["kind"],
+        "kind": document.get("kind"),
         "status": document["status"],
         "sequence": places[0].get("sequence"),
         "record": record,
-        "records": outcome.get("records") or document.get("records") or ([record] if record else []),
         "attachments": outcome.get("attachments") if outcome else _pending(document),
         "removed": outcome.get("removed"),
         "error": outcome.get("error"),

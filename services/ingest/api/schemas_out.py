@@ -38,7 +38,6 @@ class AcceptedMutation(_Answer):
     mutation_id: str
     idempotency_key: str
     record: RecordRef
-    records: list[RecordRef]
     attachments: list[AcceptedFile]
 
 
@@ -163,13 +162,12 @@ class Delivery(_Answer):
 class Mutation(_Answer):
     """A mutation as the ledger sees it."""
 
-    idempotency_key: str
+    idempotency_key: str | None
     mutation_id: str
-    kind: str
+    kind: str | None
     status: Literal["accepted", "applying", "completed", "partially_completed", "failed", "rejected"]
     sequence: int | None
     record: dict[str, Any] | None
-    records: list[dict[str, Any]]
     attachments: list[dict[str, Any]] | None
     removed: dict[str, Any] | None
     error: dict[str, Any] | None

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.ingest.api import answers
-from services.ingest.api.gateway import checked, controls, gateway_of, path_id
+from services.ingest.api.gateway import controls, gateway_of, path_id
 from services.ingest.operations import Asked, prepare
 from services.ingest.problems import FieldError, invalid, no_record
 from services.ingest.record_types import RecordType
@@ -20,13 +20,13 @@ async def accept(request: Request, operation: Kind, record_type: RecordType | No
         record_id = path_id(request)
         if record_id is None:
             raise no_record(record_type.name)
-    async with gateway.bodies.read(request, optional=operation == "erase") as body:
+    async with gateway.bodies.read(request) as body:
         errors: list[FieldError] = []
         steering = controls(request, body.value, gateway.policy, errors)
         asked = Asked(operation, record_type, record_id, body.value)
-        prepared = await checked(body.size, prepare, asked, gateway.policy, errors)
+        prepared = await prepare(body.size, asked, gateway.policy, errors)
         if prepared is None or errors:
             raise invalid(errors)
-        write = steering.write(request, caller, prepared)
+        write = steering.write(request, caller, prepared, body.value)
         result = await prepared.accept(gateway.intake, write)
     return answers.accepted(request, write.key, result)

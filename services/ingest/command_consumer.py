@@ -1,0 +1,75 @@
+"""Kafka's side of the command topics: one subscription by pattern, so that a new tenant's topic needs no restart."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from services.ingest.command_handler import CommandHandler, Received
+from shared import limits, topics
+from shared.broker import Record, attach, consuming_broker
+from shared.consume import BatchConsumer, DeadLetters, Delivery, header
+from shared.errors import DependencyUnavailable
+from shared.observability import next_traceparent
+from shared.offsets import open_offsets
+from shared.process import background
+from shared.settings import EngineSettings
+from shared.watchdog import Watchdog
+
+log = structlog.get_logger()
+BATCH_RECORDS: Final = 64
+# Little of a partition at a time: the partitions take turns, so one tenant's flood does not delay another's command.
+FETCH_BYTES: Final = 256 * limits.KIB
+METADATA_SECONDS: Final = 3.0
+RETRY_SECONDS: Final = 1.0
+
+
+class CommandConsumer:
+    """Consumes whenever there is a broker: the gateway goes on without. `consume` is an endless job."""
+
+    def __init__(self, settings: EngineSettings, handler: CommandHandler, letters: DeadLetters) -> None:
+        self._settings, self._handler, self._letters = settings, handler, letters
+
+    async def consume(self) -> None:
+        """Connect as soon as a broker answers, and anew when the consumer stands still, until cancelled."""
+        while True:
+            again = asyncio.Event()
+            try:
+                async with self._consuming(again.set):
+                    await again.wait()
+                log.error("commands.consumer_restarts")
+            except (DependencyUnavailable, KafkaError) as error:
+                log.warning("commands.not_there_yet", error=str(error) or type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    @asynccontextmanager
+    async def _consuming(self, restart: Callable[[], None]) -> AsyncIterator[None]:
+        # Whatever goes wrong here, also fifty bugs in a row, restarts the consumer and never the gateway.
+        batches = BatchConsumer(self._received, self._handle, self._letters, self._on_bug, restart)
+        broker = consuming_broker(self._settings, METADATA_SECONDS)
+        pattern, group = topics.COMMANDS_PATTERN, topics.INGEST_GROUP
+        attach(broker, self._settings, pattern, group, batches.on_batch, batches, BATCH_RECORDS, FETCH_BYTES)
+        async with open_offsets(self._settings) as offsets:
+            try:
+                await broker.start()
+                watchdog = Watchdog(offsets, pattern, batches, restart)
+                async with background(watchdog.run, on_failure=restart):
+                    yield
+            finally:
+                await broker.stop()
+
+    def _received(self, record: Record) -> Delivery[Received]:
+        trace, kind = next_traceparent(header(record, "traceparent")), header(record, "ce_type")
+        dead_letter = partial(self._letters.send, record, attempts=1)
+        tenant = topics.tenant_of(record.topic)
+        return Delivery(Received(tenant, record.value or b"", kind, trace, dead_letter), trace, record)
+
+    async def _handle(self, deliveries: Sequence[Delivery[Received]]) -> None:
+        await self._handler.handle(delivery.event for delivery in deliveries)
+
+    async def _on_bug(self, delivery: Delivery[Received], error: Exception) -> None:
+        await self._handler.give_up(delivery.event)
