@@ -1,15 +1,18 @@
 """What a mutation will do, decided once and completely: apply and finish compute nothing (design §2).
 
-Pure functions from (mutation, record, files or attachments) to a decision document.
+A decision's shape, its outcome, and the one that every kind may come to: a failure. The others have modules by kind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
 from shared.errors import OUTCOME_CODES
 from shared.events import FileError
-from shared.ledger import COMPLETED, FAILED, PARTIALLY_COMPLETED, Document
+from shared.ledger import FAILED, Document
+
+Records = Mapping[str, Document]  # the tenant's own records, by id
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,20 @@ class Decision:
     error: dict[str, str] | None = None
     insert: list[Document] = field(default_factory=list)  # attachment documents
     remove: list[str] = field(default_factory=list)  # attachment ids that lose this record as owner
-    delete_keys: list[str] = field(default_factory=list)  # objects without an owner afterwards
+    candidates: dict[str, str] = field(default_factory=dict)  # their keys: objects that go if no owner is left
+    assigned: dict[str, str] = field(default_factory=dict)  # uploads that are attachments now: their staged keys
+    release: list[str] = field(default_factory=list)  # uploads that it may have claimed in vain
     record: Document | None = None  # the record document of a create
-    version: int | None = None  # the record's version afterwards, where this mutation changes it
+    change: Document | None = None  # {fields, search} of an update
+    erase: datetime | None = None  # when the record is erased
+    scrub: bool = False  # a record of its was erased: the mutation itself keeps nothing personal
+    version: int | None = None  # the first record's version afterwards, where this mutation changes its records
     outcome: Document = field(default_factory=dict)  # `data` of the callback
 
     def document(self) -> Document:
-        """The members as they are stored."""
-        return {member.name: getattr(self, member.name) for member in fields(self)}
+        """The members as they are stored: those that hold something."""
+        held = {member.name: getattr(self, member.name) for member in fields(self)}
+        return {name: value for name, value in held.items() if value not in (None, False, [], {})}
 
     @property
     def keys(self) -> set[str]:
@@ -54,127 +63,95 @@ def place_name(tenant: str, record: Mapping[str, str]) -> str:
     return f"{tenant}/{record['type']}/{record['id']}"
 
 
+def targets(mutation: Document) -> list[dict[str, str]]:
+    """The records that a mutation is about, as {type, id}, in the order of its places."""
+    named: list[dict[str, str]] = mutation.get("records") or [mutation["record"]]
+    return named
+
+
+def own_records(mutation: Document, found: Records) -> dict[str, Document]:
+    """Those of its records that are there, by id; somebody else's, or one of another type, is not."""
+    wanted = {each["id"]: (mutation["tenant"], each["type"]) for each in targets(mutation)}
+    return {
+        name: found[name] for name in wanted if name in found and _identity(found[name]) == wanted[name]
+    }  # fmt: skip
+
+
 def failure(code: str) -> dict[str, str]:
     """An error of the table, with its advice as message."""
     return {"code": code, "message": OUTCOME_CODES[code].advice}
 
 
-def decide_failure(mutation: Document, record: Document | None, code: str) -> Decision:
-    """End it without any effect."""
+def decide_failure(mutation: Document, records: Records, code: str) -> Decision:
+    """End it without any effect. What is late for an erased record brings nothing personal back, in no way."""
     files = {name: FileError(**failure(code)) for name in mutation.get("files") or {}}
-    decision = Decision(FAILED, error=failure(code))
-    decision.outcome = _outcome(mutation, decision, record, _file_states(mutation, files))
+    decision = Decision(FAILED, error=failure(code), release=uploads_of(mutation))
+    decision.scrub = any(record.get("removedAt") for record in records.values())
+    states = file_states(mutation, files)
+    if decision.scrub:
+        states = [state | {"filename": None} for state in states]
+    decision.outcome = outcome(mutation, decision, records, states)
     return decision
 
 
-def decide_files(mutation: Document, record: Document | None, files: Mapping[str, FileResult]) -> Decision:
-    """A create or an append: the record with whatever could be stored. `record` is None for a create."""
-    stored = {name: result for name, result in files.items() if isinstance(result, StoredFile)}
-    created = mutation["kind"] == "create"
-    if not created and not stored:
-        decision = Decision(FAILED, error=failure("no_file_stored"))
-    else:
-        decision = Decision(COMPLETED if len(stored) == len(files) else PARTIALLY_COMPLETED)
-        decision.version = _sequence(mutation)
-        decision.insert = [_attachment(mutation, name, result) for name, result in stored.items()]
-        decision.record = _new_record(mutation) if created else None
-    decision.outcome = _outcome(mutation, decision, record, _file_states(mutation, files))
-    return decision
+def uploads_of(mutation: Document) -> list[str]:
+    """The temporary uploads that it assigns."""
+    return [name for name, entry in (mutation.get("files") or {}).items() if entry.get("upload")]
 
 
-def decide_removal(mutation: Document, record: Document | None, attachments: Mapping[str, Document]) -> Decision:
-    """A removal; `attachments` are the live ones, by id, that the record owns."""
-    place = place_name(mutation["tenant"], mutation["record"])
-    found = [name for name in mutation["remove"] if name in attachments]
-    if not found:
-        decision = Decision(FAILED, error=failure("nothing_removed"))
-    else:
-        decision = Decision(COMPLETED if len(found) == len(mutation["remove"]) else PARTIALLY_COMPLETED)
-        decision.version = _sequence(mutation)
-        decision.remove = found
-        decision.delete_keys = [attachments[n]["key"] for n in found if _only_owner(attachments[n], place)]
-    states = [_removal_state(name, attachments.get(name)) for name in mutation["remove"]]
-    gone = [attachments[name] for name in found if attachments[name]["key"] in decision.delete_keys]
-    removed = {"attachments": len(found), "objects": len(gone), "bytes": sum(each["size"] for each in gone)}
-    decision.outcome = _outcome(mutation, decision, record, states) | {"removed": removed}
-    return decision
-
-
-def _sequence(mutation: Document) -> int:
+def first_sequence(mutation: Document) -> int:
     """Its sequence in the record that the outcome is about, the first place."""
     sequence: int = mutation["places"][0]["sequence"]
     return sequence
 
 
-def _outcome(mutation: Document, decision: Decision, record: Document | None, files: list[Document]) -> Document:
-    version = decision.version if decision.version is not None else (record or {}).get("version")
-    about = mutation["record"] | {"version": version}
+def outcome(mutation: Document, decision: Decision, records: Records, files: list[Document]) -> Document:
+    """`data` of the callback. A changed record has the mutation's sequence as version, the others what they had."""
+    changed = decision.version is not None
+    about = [
+        target | {"version": place["sequence"] if changed else records.get(target["id"], {}).get("version")}
+        for target, place in zip(targets(mutation), mutation["places"], strict=True)
+    ]
     return {
         "idempotencyKey": mutation["key"],
         "mutationId": mutation["_id"],
         "kind": mutation["kind"],
         "status": decision.status,
-        "sequence": _sequence(mutation),
-        "record": about,
-        "records": [about],
+        "sequence": first_sequence(mutation),
+        "record": about[0],
+        "records": about,
         "attachments": files,
         "removed": {"attachments": 0, "objects": 0, "bytes": 0},
         "error": decision.error,
     }
 
 
-def _file_states(mutation: Document, files: Mapping[str, FileResult]) -> list[Document]:
+def file_states(mutation: Document, files: Mapping[str, FileResult]) -> list[Document]:
+    """What became of each file, as the outcome tells it. A scrubbed mutation knows no names any more."""
     return [_file_state(name, mutation["files"][name], result) for name, result in files.items()]
 
 
+def owned(attachments: Iterable[Document], place: str) -> dict[str, Document]:
+    """Those of live attachments that a record owns, by id."""
+    mine = {"record": place, "removedAt": None}
+    return {
+        each["_id"]: each for each in attachments if any(mine.items() <= owner.items() for owner in each["owners"])
+    }  # fmt: skip
+
+
+def owned_alone(attachment: Document, place: str) -> bool:
+    """Whether nobody is left when this owner goes."""
+    return all(owner["record"] == place or owner["removedAt"] is not None for owner in attachment["owners"])
+
+
+def _identity(record: Document) -> tuple[Any, Any]:
+    return record["tenant"], record["type"]
+
+
 def _file_state(name: str, entry: Document, result: FileResult) -> Document:
-    state: Document = {"id": name, "field": entry["field"], "filename": entry["filename"], "status": "failed"}
+    state: Document = {"id": name, "field": entry.get("field"), "filename": entry.get("filename"), "status": "failed"}
     state |= {"contentType": None, "size": None, "sha256": None, "error": None}
     if isinstance(result, FileError):
         return state | {"error": result.model_dump()}
     found = {"contentType": result.content_type, "size": result.size, "sha256": result.sha256}
     return state | found | {"status": "stored"}
-
-
-def _removal_state(name: str, attachment: Document | None) -> Document:
-    state: Document = {"id": name, "field": None, "filename": None, "status": "failed"}
-    state |= {"contentType": None, "size": None, "sha256": None, "error": failure("attachment_not_found")}
-    if attachment is None:
-        return state
-    known = {part: attachment.get(part) for part in ("field", "filename", "contentType", "size", "sha256")}
-    return state | known | {"status": "removed", "error": None}
-
-
-def _attachment(mutation: Document, name: str, stored: StoredFile) -> Document:
-    entry, record = mutation["files"][name], mutation["record"]
-    owner: dict[str, Any] = {"record": place_name(mutation["tenant"], record), **record, "removedAt": None}
-    return {
-        "_id": name,
-        "tenant": mutation["tenant"],
-        "field": entry["field"],
-        "filename": entry["filename"],
-        "declaredType": entry.get("declaredType"),
-        "contentType": stored.content_type,
-        "match": stored.match,
-        "size": stored.size,
-        "sha256": stored.sha256,
-        "key": stored.key,
-        "owners": [owner],
-        "mutation": mutation["_id"],
-        "createdAt": mutation["createdAt"],
-    }
-
-
-def _new_record(mutation: Document) -> Document:
-    return {
-        "_id": mutation["record"]["id"],
-        "tenant": mutation["tenant"],
-        "type": mutation["record"]["type"],
-        "fields": mutation.get("fields") or {},
-        "createdAt": mutation["createdAt"],
-        "updatedAt": mutation["createdAt"],
-    }
-
-
-def _only_owner(attachment: Document, place: str) -> bool:
-    return all(owner["record"] == place or owner["removedAt"] is not None for owner in attachment["owners"])

@@ -11,6 +11,7 @@ from shared.limits import KEPT_SECONDS
 
 Operation = UpdateOne
 PERSONAL = ("filename", "declaredType", "contentType", "match", "size", "sha256", "key")
+KEPT_OF_FILES = ("field", "type")  # of a scrubbed mutation
 
 
 def born_record(decision: Decision) -> list[Document]:
@@ -20,10 +21,26 @@ def born_record(decision: Decision) -> list[Document]:
     return [decision.record | {"version": decision.version, "sequence": decision.version}]
 
 
-def removal_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
-    """Attachments that lose their last owner become tombstones."""
-    removal = without_owner(place_name(mutation["tenant"], mutation["record"]))
-    return [UpdateOne({"_id": name}, removal, namespace=f"{database}.attachments") for name in decision.remove]
+def document_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
+    """Attachments that lose their last owner become tombstones, and so do uploads that were assigned; what was claimed
+    in vain is free again; an erasure is noted for its second pass."""
+    place = place_name(mutation["tenant"], mutation["record"])
+    removal = without_owner(place)
+    operations = [UpdateOne({"_id": n}, removal, namespace=f"{database}.attachments") for n in decision.remove]
+    claimed = {"claimedBy": mutation["_id"], "endedAt": None}
+    ended, free = upload_end("assigned", datetime.now(UTC)), {"$set": {"claimedBy": None}}
+    uploads = dict.fromkeys(decision.assigned, ended) | dict.fromkeys(decision.release, free)
+    operations += [UpdateOne({"_id": n} | claimed, end, namespace=f"{database}.uploads") for n, end in uploads.items()]
+    if decision.erase is not None:
+        note, mine = {"place": place, "at": decision.erase}, {"_id": mutation["_id"]}
+        operations.append(UpdateOne(mine, {"$setOnInsert": note}, upsert=True, namespace=f"{database}.erasures"))
+    return operations
+
+
+def upload_end(end: str, now: datetime) -> Document:
+    """The update that makes a tombstone of an upload: `assigned` or `expired`."""
+    ended = {"endedAt": now, "end": end, "expireAt": now + timedelta(seconds=KEPT_SECONDS)}
+    return {"$set": ended, "$unset": dict.fromkeys((*PERSONAL, "extension"), "")}
 
 
 def record_effects(database: str, mutation: Document, decision: Decision) -> list[Operation]:
@@ -35,18 +52,24 @@ def record_effects(database: str, mutation: Document, decision: Decision) -> lis
     for place in mutation["places"]:
         record = {"_id": place["record"].rsplit("/", 1)[1], "tenant": mutation["tenant"]}
         if decision.version is not None:
-            newer = {"$set": {"version": place["sequence"], "updatedAt": mutation["createdAt"]}}
             younger = record | {"version": {"$lt": place["sequence"]}, "removedAt": None}
-            operations.append(UpdateOne(younger, newer, namespace=namespace))
+            change = _record_change(mutation, decision, place["sequence"])
+            operations.append(UpdateOne(younger, change, namespace=namespace))
         operations.append(UpdateOne(record, {"$max": {"sequence": place["sequence"]}}, namespace=namespace))
     return operations
+
+
+def _record_change(mutation: Document, decision: Decision, version: int) -> Document:
+    if decision.erase is not None:
+        gone = {"fields": "", "search": "", "updatedAt": ""}
+        return {"$set": {"version": version, "removedAt": decision.erase}, "$unset": gone}
+    return {"$set": {"version": version, "updatedAt": mutation["createdAt"]} | (decision.change or {})}
 
 
 def finish_effect(database: str, mutation: Document, decision: Decision) -> Operation:
     """The end: compare-and-set on `applying`; the outcome is owed from here on, the inline payload is gone."""
     now = datetime.now(UTC)
-    payload = {f"files.{name}.data": "" for name in mutation.get("files") or {}}
-    gone = payload | {"fields": "", "decision": ""}
+    files: dict[str, Document] = mutation.get("files") or {}
     ended: dict[str, Any] = {
         "status": decision.status,
         "outcome": decision.outcome,
@@ -55,6 +78,13 @@ def finish_effect(database: str, mutation: Document, decision: Decision) -> Oper
         "endedAt": now,
         "expireAt": now + timedelta(seconds=KEPT_SECONDS),
     }
+    gone = dict.fromkeys(("fields", "changes", "decision"), "")
+    if decision.scrub:
+        kept = {name: {part: entry.get(part) for part in KEPT_OF_FILES} for name, entry in files.items()}
+        ended |= {"files": kept, "scrubbedAt": now}
+        gone["parked"] = ""
+    else:
+        gone |= {f"files.{name}.data": "" for name in files}
     return UpdateOne(
         {"_id": mutation["_id"], "status": APPLYING}, {"$set": ended, "$unset": gone}, namespace=f"{database}.mutations"
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 from services.storage.decision import FileResult, StoredFile, failure
@@ -32,6 +33,32 @@ class FileStore:
         files: dict[str, Document] = work.mutation.get("files") or {}
         results = await asyncio.gather(*(self._one(environment, work, name) for name in files))
         return dict(zip(files, results, strict=True))
+
+    async def assign(
+        self, environment: Environment, mutation: Document, uploads: Mapping[str, Document]
+    ) -> dict[str, FileResult]:
+        """The uploads of an assign that it has claimed, judged when they came; an error for each of the others."""
+        files: dict[str, Document] = mutation.get("files") or {}
+        mine = {name: each for name, each in uploads.items() if each["tenant"] == mutation["tenant"]}
+        results = await asyncio.gather(*(self._upload(environment, mutation, name, mine.get(name)) for name in files))
+        return dict(zip(files, results, strict=True))
+
+    async def _upload(
+        self, environment: Environment, mutation: Document, name: str, upload: Document | None
+    ) -> FileResult:
+        if "rehearsed" in mutation["files"][name]:
+            return FileError(**failure(mutation["files"][name]["rehearsed"]))
+        if upload is None or upload.get("end") == "expired" or upload.get("claimedBy") is None:
+            return FileError(**failure("not_found"))
+        if upload.get("endedAt") or upload["claimedBy"] != mutation["_id"]:
+            return FileError(**failure("already_assigned"))
+        key = f"records/{environment}/{mutation['tenant']}/{name}/{upload['sha256']}"
+        try:
+            async with self._slots:
+                await self._blobs.copy(upload["key"], key)
+        except BlobMissing:
+            return FileError(**failure("staged_object_lost"))
+        return StoredFile(key, upload["size"], upload["sha256"], upload["contentType"], upload["match"])
 
     async def _one(self, environment: Environment, work: Work, name: str) -> FileResult:
         entry = work.mutation["files"][name]

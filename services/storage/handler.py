@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
-from services.storage import decision as decisions
-from services.storage.decision import Decision
-from services.storage.files import FileMissing, FileStore
+from services.storage.decider import Decider
+from services.storage.decision import Decision, place_name
+from services.storage.erasure import Erasure
 from services.storage.ports import Blobs, Decided, Ledger, Publisher
 from services.storage.work import Order, Work, of_event
 from shared.errors import DependencyUnavailable
@@ -28,8 +28,9 @@ WAVES: Final = 50  # of one batch: what a long queue behind one record may hold 
 class StorageHandler:
     """Works off batches of `mutation.fetched.v1`, and ends what the sweeper or a bug condemns."""
 
-    def __init__(self, ledger: Ledger, blobs: Blobs, files: FileStore, publisher: Publisher) -> None:
-        self._ledger, self._blobs, self._files, self._publisher = ledger, blobs, files, publisher
+    def __init__(self, ledger: Ledger, blobs: Blobs, decider: Decider, erasure: Erasure, publisher: Publisher) -> None:
+        self._ledger, self._blobs, self._publisher = ledger, blobs, publisher
+        self._decider, self._erasure = decider, erasure
         self._order = Order(ledger)
 
     async def handle(self, events: Sequence[MutationFetched]) -> None:
@@ -94,7 +95,7 @@ class StorageHandler:
         self, environment: Environment, works: list[Work]
     ) -> tuple[list[tuple[Work, Decision]], list[Work]]:
         """Make and record decisions; (works with the decision that holds, works that others have ended already)."""
-        made = await self._make(environment, works)
+        made = await self._decider.make(environment, works)
         won = await self._ledger.decide(environment, made) if made else set()
         lost = made.keys() - won
         documents = await self._ledger.read(environment, lost) if lost else {}
@@ -106,50 +107,32 @@ class StorageHandler:
             elif work.id in documents:
                 work.mutation = documents[work.id]
                 winner = _recorded(work.mutation) if work.mutation["status"] == APPLYING else None
-                stored = _stored(work.mutation, winner)
-                await self._blobs.delete(sorted(key for key in made[work.id].keys if not key.endswith(stored)))
+                await self._blobs.delete(_leftovers(work.mutation, made[work.id], winner))
                 held += [(work, winner)] if winner else []
                 over += [work] if work.ended else []
         return held, over
-
-    async def _make(self, environment: Environment, works: list[Work]) -> dict[str, Decision]:
-        """A decision for each, bytes put. What lacks a fetched file is left out: it stands still, so the relay, which
-        asks the ledger first and pauses longer each time, has it fetched again."""
-        known = {work.mutation["record"]["id"] for work in works if work.mutation["kind"] != "create"}
-        records = await self._ledger.states(environment, known) if known else {}
-        removed = {name for work in works for name in work.mutation.get("remove") or []}
-        attachments = await self._ledger.attachments(environment, removed) if removed else {}
-        made = await asyncio.gather(*(self._make_one(environment, work, records, attachments) for work in works))
-        return {work.id: each for work, each in zip(works, made, strict=True) if each is not None}
-
-    async def _make_one(
-        self, environment: Environment, work: Work, records: dict[str, Document], attachments: dict[str, Document]
-    ) -> Decision | None:
-        mutation = work.mutation
-        record = _own(mutation, records.get(mutation["record"]["id"]))
-        code = work.failure or (None if mutation["kind"] == "create" else _missing(record))
-        if code:
-            return decisions.decide_failure(mutation, record, code)
-        if mutation["kind"] == "remove":
-            place = decisions.place_name(mutation["tenant"], mutation["record"])
-            mine = {name: found for name, found in attachments.items() if _owns(found, place)}
-            return decisions.decide_removal(mutation, record, mine)
-        try:
-            return decisions.decide_files(mutation, record, await self._files.store(environment, work))
-        except FileMissing:
-            log.warning("file.missing", mutation=work.id)
-            return None
 
     async def _apply(self, environment: Environment, decided: list[Decided]) -> None:
         """Tombstones, then objects, then everything else and the end.
 
         A kill anywhere in here leaves `applying` with the whole decision: it is taken up again and ends the same way.
         """
-        deleting = [pair for pair in decided if pair[1].delete_keys]
+        deleting = [(mutation, made) for mutation, made in decided if made.candidates or made.assigned or made.erase]
         if deleting:
             await self._ledger.apply_documents(environment, deleting)
-            await self._blobs.delete([key for _, made in deleting for key in made.delete_keys])
+            await self._delete(environment, [made for _, made in deleting])
+            erased = [place_name(m["tenant"], m["record"]) for m, made in deleting if made.erase]
+            await asyncio.gather(*(self._erasure.clear(environment, place) for place in erased))
         await self._ledger.finish(environment, decided)
+
+    async def _delete(self, environment: Environment, decisions: list[Decision]) -> None:
+        """What lost its last owner, in whoever's turn: both find the tombstone, which stays. What was copied goes."""
+        candidates = {name: key for made in decisions for name, key in made.candidates.items()}
+        living = await self._ledger.attachments(environment, candidates) if candidates else {}
+        keys = [key for name, key in candidates.items() if name not in living]
+        keys += [key for made in decisions for key in made.assigned.values()]
+        if keys:
+            await self._blobs.delete(keys)
 
     async def _announce(self, environment: Environment, ended: list[Work]) -> None:
         """Publish the outcomes that are owed and delete what the mutations had staged.
@@ -167,16 +150,16 @@ def _recorded(mutation: Document) -> Decision:
     return Decision(**{name: value for name, value in mutation["decision"].items() if name != "by"})
 
 
-def _stored(mutation: Document, winner: Decision | None) -> tuple[str, ...]:
-    """How the stored keys of a mutation end: `<attachment>/<sha256>`; after the end its outcome tells them."""
+def _leftovers(mutation: Document, made: Decision, winner: Decision | None) -> list[str]:
+    """What the loser has put under other keys than the decided ones; after the end the outcome tells those.
+
+    Never of an assign: another one may have taken the upload over since, and its key is the same.
+    """
+    if mutation["kind"] == "assign":
+        return []
     files = winner.outcome["attachments"] if winner else (mutation.get("outcome") or {}).get("attachments") or []
-    return tuple(f"/{file['id']}/{file['sha256']}" for file in files if file["sha256"])
-
-
-def _own(mutation: Document, record: Document | None) -> Document | None:
-    """The record, unless it is somebody else's: a foreign id is not found."""
-    mine = record is not None and (record["tenant"], record["type"]) == (mutation["tenant"], mutation["record"]["type"])
-    return record if mine else None
+    stored = tuple(f"/{file['id']}/{file['sha256']}" for file in files if file["sha256"])
+    return sorted(key for key in made.keys if not key.endswith(stored))
 
 
 def _again(environment: Environment, work: Work) -> MutationFetched:
@@ -189,16 +172,6 @@ def _again(environment: Environment, work: Work) -> MutationFetched:
         files=work.brought,
         deadline=work.mutation["deadline"],
     )
-
-
-def _missing(record: Document | None) -> str | None:
-    if record is None:
-        return "record_not_found"
-    return "record_erased" if record.get("removedAt") else None
-
-
-def _owns(attachment: Document, place: str) -> bool:
-    return any(owner["record"] == place and owner["removedAt"] is None for owner in attachment["owners"])
 
 
 def _staged_keys(work: Work) -> set[str]:

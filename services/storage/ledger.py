@@ -10,7 +10,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, ClientBulkWriteException
 
 from services.storage import effects
-from services.storage.decision import Decision
+from services.storage.decision import Decision, owned
 from shared import ledger
 from shared.events import Environment
 from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document, translated
@@ -68,11 +68,13 @@ class MongoLedger:
         counts = await self._write(operations)
         return {name for name, count in zip(decisions, counts, strict=True) if count}
 
-    async def states(self, environment: Environment, records: Iterable[str]) -> dict[str, Document]:
-        """Records without their fields, by record id; an erased one has `removedAt`."""
+    async def states(
+        self, environment: Environment, records: Iterable[str], whole: bool = False
+    ) -> dict[str, Document]:
+        """Records, by record id, with their fields only where the whole is wanted; an erased one has `removedAt`."""
         wanted = {"_id": {"$in": list(records)}}
         async with translated():
-            found = self._databases[environment].records.find(wanted, {"fields": 0})
+            found = self._databases[environment].records.find(wanted, None if whole else {"fields": 0})
             return {document["_id"]: document async for document in found}
 
     async def attachments(self, environment: Environment, ids: Iterable[str]) -> dict[str, Document]:
@@ -81,10 +83,16 @@ class MongoLedger:
             found = self._databases[environment].attachments.find({"_id": {"$in": list(ids)}})
             return {document["_id"]: document async for document in found if not document.get("removedAt")}
 
+    async def attachments_of(self, environment: Environment, place: str) -> dict[str, Document]:
+        """Live attachments that a record owns, by id."""
+        async with translated():
+            found = self._databases[environment].attachments.find({"owners.record": place, "removedAt": None})
+            return owned([document async for document in found], place)
+
     async def apply_documents(self, environment: Environment, decided: Iterable[tuple[Document, Decision]]) -> None:
         """Tombstones: before objects are deleted."""
         database = ledger.DATABASES[environment]
-        await self._write([op for m, d in decided for op in effects.removal_effects(database, m, d)])
+        await self._write([op for m, d in decided for op in effects.document_effects(database, m, d)])
 
     async def finish(self, environment: Environment, decided: Iterable[tuple[Document, Decision]]) -> None:
         """Attachments, records, then the end, in this order.
@@ -95,7 +103,7 @@ class MongoLedger:
         database = self._databases[environment]
         await self._appear(database.attachments, [born for _, made in pairs for born in made.insert])
         await self._appear(database.records, [born for _, made in pairs for born in effects.born_record(made)])
-        first = [op for m, d in pairs for op in effects.removal_effects(name, m, d)]
+        first = [op for m, d in pairs for op in effects.document_effects(name, m, d)]
         then = [op for m, d in pairs for op in effects.record_effects(name, m, d)]
         await self._write(first + then + [effects.finish_effect(name, m, d) for m, d in pairs])
 
@@ -165,12 +173,23 @@ class MongoLedger:
         return {name: document["key"] for name, document in (await self.attachments(environment, attachments)).items()}
 
     async def busy_files(self, environment: Environment, attachments: Iterable[str]) -> set[str]:
-        """Which of these attachments belong to a mutation that is still open."""
+        """Which of these attachments may still come to be: of an open mutation, or of an upload that is not assigned.
+
+        Uploads first: one that has ended since was claimed by a mutation that is open now, or has ended, too.
+        """
+        wanted = list(attachments)
+        busy = set(await self.upload_keys(environment, wanted))
         async with translated():
             found = self._databases[environment].mutations.find(
-                {"fileIds": {"$in": list(attachments)}}, {"fileIds": 1, "status": 1}
+                {"fileIds": {"$in": wanted}}, {"fileIds": 1, "status": 1}
             )
-            return {name async for each in found if each["status"] not in TERMINAL for name in each["fileIds"]}
+            return busy | {name async for each in found if each["status"] not in TERMINAL for name in each["fileIds"]}
+
+    async def upload_keys(self, environment: Environment, uploads: Iterable[str]) -> dict[str, str]:
+        """The staged key of each temporary upload that has not ended, by id."""
+        async with translated():
+            found = self._databases[environment].uploads.find({"_id": {"$in": list(uploads)}}, {"key": 1, "endedAt": 1})
+            return {each["_id"]: each["key"] async for each in found if not each.get("endedAt")}
 
     def _name(self, environment: Environment, collection: str) -> str:
         return f"{ledger.DATABASES[environment]}.{collection}"

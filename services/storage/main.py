@@ -12,6 +12,9 @@ import uvloop
 
 from services.storage.belongings import MongoBelongings
 from services.storage.consumer import FetchedConsumer, attach_consumer
+from services.storage.decider import Decider
+from services.storage.erasure import Erasure
+from services.storage.expiry import Expiry
 from services.storage.files import FileStore
 from services.storage.handler import StorageHandler
 from services.storage.ledger import MongoLedger
@@ -21,6 +24,8 @@ from services.storage.publisher import KafkaPublisher
 from services.storage.resets import Emptier
 from services.storage.settings import StorageSettings
 from services.storage.sweeper import Sweeper, repeat, rounds
+from services.storage.traces import MongoTraces
+from services.storage.uploads import MongoUploads
 from shared import topics
 from shared.blobs import open_blobs
 from shared.broker import consuming_broker, open_publisher
@@ -57,7 +62,10 @@ async def run(settings: StorageSettings) -> int:
         ledger, publisher, letters = MongoLedger(client), KafkaPublisher(producer), DeadLetters(producer)
         leases = Leases(open_database(client, CONTROL_DATABASE))
 
-        handler = StorageHandler(ledger, blobs, FileStore(blobs, judge), publisher)
+        uploads = MongoUploads(client)
+        erasure = Erasure(ledger, MongoTraces(client), blobs)
+        decider = Decider(ledger, FileStore(blobs, judge), uploads, erasure)
+        handler = StorageHandler(ledger, blobs, decider, erasure, publisher)
         broker = consuming_broker(settings)
         batches = attach_consumer(broker, settings, FetchedConsumer(handler, ledger, letters), letters, lifecycle.fail)
 
@@ -65,6 +73,8 @@ async def run(settings: StorageSettings) -> int:
         sweeper = Sweeper(ledger, blobs, publisher, handler.end, partial(offsets.passed, topics.COMPLETED, keep))
         sweep_staging = partial(sweeper.sweep_staging, age=timedelta(seconds=settings.staging_age_seconds))
         reconcile = partial(sweeper.reconcile, age=timedelta(seconds=settings.reconcile_age_seconds))
+        repeat_erasures = partial(erasure.repeat, age=timedelta(seconds=settings.erasure_again_seconds))
+        expire = Expiry(uploads, blobs).end_expired
         emptier = Emptier(
             Resets(client), MongoBelongings(client), blobs, handler.end, partial(sweeper.reconcile, SANDBOX, NO_AGE)
         )
@@ -74,6 +84,8 @@ async def run(settings: StorageSettings) -> int:
             partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging),
             partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile),
             partial(rounds, "resets", settings.sandbox_look_seconds, partial(emptier.round, leases.hold)),
+            partial(repeat, "uploads", settings.expiry_seconds, leases.hold, expire),
+            partial(repeat, "erasures", settings.expiry_seconds, leases.hold, repeat_erasures),
             *_nights(settings, client, leases),
         )
         watchdog = Watchdog(offsets, topics.FETCHED, batches, lifecycle.fail)

@@ -21,6 +21,8 @@ class StorageSettings(EngineSettings):
     reconcile_age_seconds: float = 3600.0  # younger objects may belong to a decision that is under way
     sandbox_reset_at: Annotated[time | None, NoDecode] = time(3)  # every night, UTC, as text: 03:00; empty: never
     sandbox_look_seconds: float = 1.0  # for resets that were asked for
+    expiry_seconds: float = 60.0  # temporary uploads, second passes of erasures
+    erasure_again_seconds: float = 3600.0  # whatever was under way when a record was erased has ended by then
 
     @field_validator("sandbox_reset_at", mode="before")
     @classmethod

@@ -29,6 +29,7 @@ class Ledger(Protocol):
     async def open_of(self, environment: Environment, mutations: Iterable[str]) -> set[str]: ...
     async def named_keys(self, environment: Environment, attachments: Iterable[str]) -> dict[str, str]: ...
     async def busy_files(self, environment: Environment, attachments: Iterable[str]) -> set[str]: ...
+    async def upload_keys(self, environment: Environment, uploads: Iterable[str]) -> dict[str, str]: ...
 
 
 class Blobs(Protocol):
@@ -75,11 +76,14 @@ class Sweeper:
             await self._ledger.announced(environment, {each["_id"]: now + _next_pause(each) for each in lost})
 
     async def sweep_staging(self, environment: Environment, age: timedelta) -> None:
-        """Delete what ended mutations left under `staging/`."""
+        """Delete what ended mutations, ended uploads and broken-off requests left under `staging/`."""
         async for keys in self._old(f"staging/{environment}/", age):
-            owners = {key: key.split("/")[2] for key in keys if key.split("/")[2] != "uploads"}
+            uploads = {key: key.split("/")[3] for key in keys if key.split("/")[2] == "uploads"}
+            living = await self._ledger.upload_keys(environment, uploads.values()) if uploads else {}
+            owners = {key: key.split("/")[2] for key in keys if key not in uploads}
             busy = await self._ledger.open_of(environment, set(owners.values()))
-            await self._delete("staging", [key for key, owner in owners.items() if owner not in busy])
+            left = [key for key, owner in owners.items() if owner not in busy]
+            await self._delete("staging", left + [key for key, name in uploads.items() if living.get(name) != key])
 
     async def reconcile(self, environment: Environment, age: timedelta, tenant: str | None = None) -> None:
         """Delete from `records/` what no live document names and no open mutation may still decide for."""

@@ -1,76 +1,28 @@
 """Decide, apply, finish against a real database: order, repetition, and what a kill between two steps leaves behind."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest_asyncio
 
-from services.storage.decision import decide_files
+from services.storage.decide_files import decide_files
 from services.storage.files import FileStore
-from services.storage.handler import WAVES, StorageHandler
-from services.storage.ledger import MongoLedger
+from services.storage.handler import WAVES
 from services.storage.work import of_event
 from shared.content.judge import judge
-from shared.events import MutationCompleted, MutationFetched, StagedObject
-from shared.ledger import databases, open_client
+from shared.events import MutationFetched, StagedObject
 from tests.factories import TEXT, by_url, fetched, inline, mutation, new_id
-from tests.fakes import InMemoryBlobs
+from tests.storage_house import House, open_house
 
 DIGEST = hashlib.sha256(TEXT).hexdigest()
 
 
-@dataclass
-class RecordingPublisher:
-    """What storage published, in order."""
-
-    sent: list[MutationFetched | MutationCompleted] = field(default_factory=list)
-
-    async def fetched(self, again: Iterable[tuple[MutationFetched, str]]) -> None:
-        self.sent += [event for event, _ in again]
-
-    async def completed(self, ended: Iterable[tuple[MutationCompleted, str]]) -> None:
-        self.sent += [event for event, _ in ended]
-
-
-@dataclass
-class House:
-    """A storage service without its process."""
-
-    database: Any
-    ledger: MongoLedger
-    blobs: InMemoryBlobs
-    publisher: RecordingPublisher
-    handler: StorageHandler
-
-    async def insert(self, *documents: dict[str, Any]) -> None:
-        await self.database.mutations.insert_many([dict(document) for document in documents])
-
-    async def status(self, document: dict[str, Any]) -> str:
-        return str((await self.database.mutations.find_one({"_id": document["_id"]}))["status"])
-
-    async def outcome(self, document: dict[str, Any]) -> dict[str, Any]:
-        return dict((await self.database.mutations.find_one({"_id": document["_id"]}))["outcome"])
-
-    async def attachment(self, name: str) -> dict[str, Any]:
-        return dict(await self.database.attachments.find_one({"_id": name}))
-
-    async def record(self, document: dict[str, Any]) -> dict[str, Any]:
-        return dict(await self.database.records.find_one({"_id": document["record"]["id"]}))
-
-    def ended(self) -> list[str]:
-        return [event.mutation_id for event in self.publisher.sent if isinstance(event, MutationCompleted)]
-
-
 @pytest_asyncio.fixture
 async def house(servers: dict[str, Any]) -> AsyncIterator[House]:
-    client = open_client(servers["mongodb"])
-    ledger, blobs, publisher = MongoLedger(client), InMemoryBlobs(), RecordingPublisher()
-    handler = StorageHandler(ledger, blobs, FileStore(blobs, judge), publisher)
-    yield House(databases(client)["live"], ledger, blobs, publisher, handler)
-    await client.close()
+    async with open_house(servers["mongodb"]) as opened:
+        yield opened
 
 
 def append(record: str, sequence: int, name: str, **given: Any) -> dict[str, Any]:
@@ -144,7 +96,7 @@ async def test_a_decision_left_by_a_killed_worker_is_driven_to_its_own_end(house
     await house.blobs.put(staged.key, TEXT, len(TEXT))
     work = of_event(created, fetched(created, **{name: staged}))
     files = await FileStore(house.blobs, judge).store("live", work)
-    await house.ledger.decide("live", {created["_id"]: decide_files(created, None, files)})
+    await house.ledger.decide("live", {created["_id"]: decide_files(created, {}, files)})
 
     # The event that comes again brings other bytes: the decision of the killed worker holds all the same.
     await house.handler.handle([fetched(created, **{name: staged.model_copy(update={"sha256": "0" * 64})})])
@@ -159,7 +111,7 @@ async def test_a_zombies_late_apply_does_not_bring_a_removed_attachment_back(hou
     created = mutation(files={name: inline()})
     await house.insert(created)
     work = of_event(created, fetched(created))
-    decision = decide_files(created, None, await FileStore(house.blobs, judge).store("live", work))
+    decision = decide_files(created, {}, await FileStore(house.blobs, judge).store("live", work))
     await house.ledger.decide("live", {created["_id"]: decision})
     await house.handler.handle([fetched(created)])
     removal = mutation("remove", created["record"]["id"], 2, remove=[name])
@@ -244,7 +196,7 @@ async def test_a_record_of_another_tenant_is_not_found(house: House) -> None:
 async def test_what_is_applying_is_never_ended_as_failed(house: House) -> None:
     created = mutation()
     await house.insert(created)
-    await house.ledger.decide("live", {created["_id"]: decide_files(created, None, {})})
+    await house.ledger.decide("live", {created["_id"]: decide_files(created, {}, {})})
 
     await house.handler.end("live", [created["_id"]], "internal_error")
 

@@ -10,12 +10,16 @@ import pytest
 import pytest_asyncio
 
 from services.storage.belongings import MongoBelongings
-from services.storage.decision import decide_files
+from services.storage.decide_files import decide_files
+from services.storage.decider import Decider
+from services.storage.erasure import Erasure
 from services.storage.files import FileStore
 from services.storage.handler import StorageHandler
 from services.storage.ledger import MongoLedger
 from services.storage.resets import CALLBACKS_SECONDS, Emptier
 from services.storage.sweeper import Sweeper
+from services.storage.traces import MongoTraces
+from services.storage.uploads import MongoUploads
 from services.storage.work import Work, of_event
 from shared.content.judge import judge
 from shared.errors import DependencyUnavailable
@@ -51,7 +55,9 @@ class House:
         self.sandbox: Any = self.databases["sandbox"]
         self.ledger, self.resets = MongoLedger(self.client), Resets(self.client)
         self.files = FileStore(self.blobs, judge)
-        self.handler = StorageHandler(self.ledger, self.blobs, self.files, self)
+        erasure = Erasure(self.ledger, MongoTraces(self.client), self.blobs)
+        decider = Decider(self.ledger, self.files, MongoUploads(self.client), erasure)
+        self.handler = StorageHandler(self.ledger, self.blobs, decider, erasure, self)
         self.emptier = self.emptier_over(MongoBelongings(self.client), self.blobs)
 
     def emptier_over(self, belongings: Any, blobs: Any) -> Emptier:
@@ -214,7 +220,7 @@ async def test_what_is_applying_is_waited_for_and_goes_with_what_it_stored(house
     made = old(files={name: inline()}, fileIds=[name])
     await house.insert(made)
     files = await house.files.store("sandbox", Work(made))
-    await house.ledger.decide("sandbox", {made["_id"]: decide_files(made, None, files)})
+    await house.ledger.decide("sandbox", {made["_id"]: decide_files(made, {}, files)})
     await house.resets.request("demo", datetime.now(UTC))
 
     house.seconds += 10 * CALLBACKS_SECONDS
@@ -322,7 +328,7 @@ async def test_a_worker_that_slept_brings_nothing_back(house: House) -> None:
     made = old(files={name: inline()}, fileIds=[name])
     await house.insert(made)
     work = of_event(made, fetched(made))
-    decision = decide_files(made, None, await house.files.store("sandbox", work))
+    decision = decide_files(made, {}, await house.files.store("sandbox", work))
     await house.ledger.decide("sandbox", {made["_id"]: decision})
     await house.work_off(made)
     await house.settle()
