@@ -1,6 +1,7 @@
 """Documents and events as the services would make them, with defaults that a test overrides where it matters."""
 
 import base64
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -62,3 +63,36 @@ def fetched(document: dict[str, Any], **files: Any) -> MutationFetched:
         files=files,
         deadline=document["deadline"],
     )
+
+
+def upload(name: str, content: bytes = TEXT, filename: str = "plan.txt", **given: Any) -> dict[str, Any]:
+    """A temporary upload of the tenant `demo` that nobody has claimed, alive for a day."""
+    now = datetime.now(UTC)
+    return {
+        "_id": name,
+        "tenant": "demo",
+        "type": "unassigned",
+        "filename": filename,
+        "extension": "txt",
+        "contentType": "text/plain",
+        "match": "match",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "key": f"staging/live/uploads/{name}/{'f' * 16}",
+        "createdAt": now,
+        "expiresAt": now + timedelta(days=1),
+        "keepUntil": now + timedelta(days=1),
+        "claimedBy": None,
+    } | given
+
+
+def assign(records: dict[str, int], *uploads: str, filename: str | None = None, **given: Any) -> dict[str, Any]:
+    """An assign of uploads to candidates, given as {record id: sequence}."""
+    document = mutation("assign", next(iter(records)), **given)
+    entry = {"field": None, "filename": filename, "type": "CV", "upload": True}
+    return document | {
+        "records": [{"type": "candidate", "id": name} for name in records],
+        "places": [{"record": f"demo/candidate/{name}", "sequence": number} for name, number in records.items()],
+        "files": {name: dict(entry) for name in uploads},
+        "fileIds": list(uploads),
+    }

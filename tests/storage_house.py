@@ -15,6 +15,7 @@ from services.storage.uploads import MongoUploads
 from shared.content.judge import judge
 from shared.events import MutationCompleted, MutationFetched
 from shared.ledger import databases, open_client
+from tests.factories import fetched
 from tests.fakes import InMemoryBlobs
 
 
@@ -46,6 +47,12 @@ class House:
 
     async def insert(self, *documents: dict[str, Any]) -> None:
         await self.database.mutations.insert_many([dict(document) for document in documents])
+
+    async def work_off(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Accept it and bring its event; its outcome."""
+        await self.insert(document)
+        await self.handler.handle([fetched(document)])
+        return await self.outcome(document)
 
     async def status(self, document: dict[str, Any]) -> str:
         return str((await self.database.mutations.find_one({"_id": document["_id"]}))["status"])

@@ -58,8 +58,9 @@ class MongoAttempts:
         if dispatched.status == "pending":
             state |= {"nextAt": now + timedelta(seconds=dispatched.pause)}
         else:
-            # What is exhausted keeps its URL: it can be sent again by hand.
-            state |= {"nextAt": None, "endedAt": now} | ({"url": None} if dispatched.status == "gone" else {})
+            # What is exhausted keeps its URL: it can be sent again by hand, unless it is about an erased record.
+            forgotten = dispatched.status == "gone" or pending.scrubbed
+            state |= {"nextAt": None, "endedAt": now} | ({"url": None} if forgotten else {})
         return UpdateOne(ours, {"$set": state}, namespace=namespace)
 
 
@@ -79,7 +80,7 @@ def _attempt(attempt: str, dispatched: Dispatched) -> Document:
         "at": dispatched.at,
         "status": answer.status,
         "ms": answer.milliseconds,
-        "answer": answer.text,
+        "answer": "" if pending.scrubbed else answer.text,
         "error": dispatched.error if isinstance(dispatched, FailedDispatch) else None,
         "expireAt": pending.expire_at,
     }

@@ -36,6 +36,7 @@ class Notice:
     callback_url: str | None
     traceparent: str
     owed: bool
+    scrubbed: bool = False  # a record of its was erased
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class PendingDispatch:
     body: bytes
     traceparent: str
     expire_at: datetime
+    scrubbed: bool = False  # of an erased record: what is answered is not kept, nor the URL in the end
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,15 @@ def pending_dispatch(notice: Notice, lane: Lane, ours: Claimed) -> PendingDispat
     made, url = ours
     content = body.build(notice.outcome, notice.ended_at, notice.environment)
     return PendingDispatch(
-        notice.mutation_id, notice.environment, lane, made, url, content, notice.traceparent, notice.expire_at
+        notice.mutation_id,
+        notice.environment,
+        lane,
+        made,
+        url,
+        content,
+        notice.traceparent,
+        notice.expire_at,
+        notice.scrubbed,
     )
 
 

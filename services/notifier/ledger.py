@@ -8,7 +8,7 @@ from services.notifier.dispatch import Notice
 from shared.ledger import Database, Document, translated
 from shared.limits import KEPT_SECONDS
 
-PROJECTION: Final = ("tenant", "outcome", "endedAt", "expireAt", "callbackUrl", "traceparent", "owed")
+PROJECTION: Final = ("tenant", "outcome", "endedAt", "expireAt", "callbackUrl", "traceparent", "owed", "scrubbedAt")
 
 
 class MongoLedger:
@@ -48,4 +48,5 @@ def _notice(environment: str, document: Document) -> Notice:
         callback_url=document.get("callbackUrl"),
         traceparent=document.get("traceparent", ""),
         owed=document.get("owed", False),
+        scrubbed="scrubbedAt" in document,
     )

@@ -173,6 +173,16 @@ async def test_a_delivery_that_gives_up_is_never_due_again(place: Place, status:
     assert (delivery["url"] == URL) is keeps_url
 
 
+async def test_of_an_erased_record_neither_answers_nor_the_url_are_kept(place: Place) -> None:
+    await place.deliveries().insert("live", [new("m1", leased=True)])
+    late = pending("m1", made=9, scrubbed=True)
+    await place.attempts().record(
+        [("a1", FailedDispatch(late, Answer(500, 5, "personal"), NOW, "server_error", "exhausted"))]
+    )
+    assert (await place.delivery("m1"))["url"] is None
+    assert [each["answer"] for each in await place.recorded("m1")] == [""]
+
+
 async def test_delivered_never_goes_back(place: Place) -> None:
     await place.deliveries().insert("live", [new("m1", leased=True)])
     await place.attempts().record([("a1", succeeded("m1"))])
