@@ -48,6 +48,8 @@ SPOOL_MEMORY_BYTES: Final = 1 * MIB
 # Callbacks
 CALLBACK_SECONDS: Final = 15.0
 CALLBACK_ANSWER_BYTES: Final = 2 * KIB
+SECRET_OVERLAP_SECONDS: Final = 24 * 3600  # for which older secrets sign beside a new one, unless told otherwise
+SECRET_OVERLAP_MOST_SECONDS: Final = 30 * 24 * 3600
 
 IMAGE_TYPES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/heic", "image/heif")
 OOXML: Final = "application/vnd.openxmlformats-officedocument"

@@ -118,6 +118,7 @@ def _handle(
         "mongodb": env["ENGINE_MONGODB_URI"],
         "s3": {"endpoint": env["ENGINE_S3_ENDPOINT"], "bucket": BUCKET, **store},
         "tenants": tenants,
+        "admin": state.admin(),
         "processes": {child.name: child.pid for child in services},
         "logs": str(state.logs),
     }

@@ -16,8 +16,14 @@ from shared.addresses import EgressPolicy
 from shared.errors import DependencyUnavailable
 from shared.ledger import OPEN, MutationDocument
 from shared.resets import Reset
+from shared.tenants import KeyHolder
+from tests.fakes_admin import InMemoryRegistry, InMemoryTopics
 
-KEYS = {"key-of-acme": "acme", "key-of-other": "other"}
+KEYS = {
+    "key-of-acme": KeyHolder("acme"),
+    "key-of-other": KeyHolder("other"),
+    "key-of-admin": KeyHolder(None),
+}
 
 
 class InMemoryKeys:
@@ -26,7 +32,7 @@ class InMemoryKeys:
     def __init__(self) -> None:
         self.away = False
 
-    async def authenticate(self, api_key: str) -> str | None:
+    async def authenticate(self, api_key: str) -> KeyHolder | None:
         if self.away:
             raise DependencyUnavailable("mongodb")
         return KEYS.get(api_key)
@@ -181,6 +187,7 @@ class IngestStand:
         self.relay, self.blobs = RecordingRelay(), InMemoryBlobs()
         self.reads = InMemoryReads(self.ledger)
         self.resets = InMemoryResets()
+        self.registry, self.topics = InMemoryRegistry(), InMemoryTopics()
         self.ready = True
         self.bodies = bodies or BodyReader()
         self.app = build(
@@ -192,6 +199,8 @@ class IngestStand:
                 reads=self.reads,
                 downloads=self.blobs,
                 resets=self.resets,
+                registry=self.registry,
+                topics=self.topics,
                 policy=EgressPolicy(),
                 ready=lambda: self.ready,
             )

@@ -42,6 +42,7 @@ def _external(directory: Path, servers_only: bool) -> Iterator[Handle]:
             "secretKey": settings.s3_secret_key.get_secret_value(),
         },
         "tenants": credentials["tenants"],
+        "admin": credentials.get("admin"),
         "processes": {},
         "logs": "",
     }

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from shared.tenants import Tenants
+from shared.tenant_registry import TenantRegistry
 
 
 def read_credentials(path: Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
     fresh.replace(path)
 
 
-async def provide_tenants(tenants: Tenants, names: list[str], path: Path) -> dict[str, dict[str, str]]:
+async def provide_tenants(registry: TenantRegistry, names: list[str], path: Path) -> dict[str, dict[str, str]]:
     """Each tenant with a key and a webhook secret: those of the file where it has them, else new ones.
 
     A kill between entering a new key and writing the file leaves a live key that nobody knows: harmless.
@@ -33,14 +33,24 @@ async def provide_tenants(tenants: Tenants, names: list[str], path: Path) -> dic
     content = read_credentials(path)
     kept: dict[str, dict[str, str]] = content.setdefault("tenants", {})
     for name in names:
-        await tenants.create_tenant(name)
+        await registry.create_tenant(name)
         if name in kept:
-            await tenants.keep_key(name, kept[name]["apiKey"])
-            await tenants.keep_secret(name, kept[name]["webhookSecret"])
+            await registry.keep_key(name, kept[name]["apiKey"])
+            await registry.keep_secret(name, kept[name]["webhookSecret"])
         else:
             kept[name] = {
-                "apiKey": await tenants.create_key(name),
-                "webhookSecret": await tenants.create_secret(name),
+                "apiKey": (await registry.create_key(name)).value,
+                "webhookSecret": (await registry.create_secret(name)).value,
             }
     write_private(path, content)
     return {name: kept[name] for name in names}
+
+
+async def provide_admin(registry: TenantRegistry, path: Path) -> None:
+    """The admin key of the file, entered; or a new one, entered and put there as `admin: {apiKey}`."""
+    content = read_credentials(path)
+    if "admin" in content:
+        await registry.keep_key(None, content["admin"]["apiKey"])
+        return
+    content["admin"] = {"apiKey": (await registry.create_key(None)).value}
+    write_private(path, content)

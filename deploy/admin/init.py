@@ -8,17 +8,18 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from deploy.admin.bucket import create_bucket
-from deploy.admin.credentials import provide_tenants
+from deploy.admin.credentials import provide_admin, provide_tenants
 from deploy.admin.topics import create_topics
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, create_indexes, databases, open_client, translated
 from shared.resets import Resets
 from shared.sealing import ensure_key_file
 from shared.settings import EngineSettings
-from shared.tenants import open_tenants
+from shared.tenant_registry import open_registry
 from shared.topics import all_topics
 
 PAUSE_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 2.0
 
 
 class InitSettings(EngineSettings):
@@ -37,9 +38,19 @@ class InitSettings(EngineSettings):
 
 
 async def initialise_topics(settings: InitSettings) -> None:
-    """Every topic of the pipeline and of the tenants named in the settings."""
-    specs = all_topics(list(settings.init_tenants), settings.topic_partitions)
+    """Every topic of the pipeline and of all tenants: those of the settings, and those that were made later."""
+    specs = all_topics(await _tenants(settings), settings.topic_partitions)
     await create_topics(settings.kafka_bootstrap, specs, settings.topic_replication, settings.init_patience_seconds)
+
+
+async def _tenants(settings: InitSettings) -> list[str]:
+    names = set(settings.init_tenants)
+    try:
+        async with open_client(settings.mongodb_uri, LOOK_SECONDS) as client:
+            names |= {tenant.name for tenant in await open_registry(client, settings).tenants()}
+    except DependencyUnavailable:
+        pass  # a broker that is started again can't wait for the database; the others' topics come with the next init
+    return sorted(names)
 
 
 async def initialise_database(settings: InitSettings) -> dict[str, dict[str, str]]:
@@ -51,13 +62,14 @@ async def initialise_database(settings: InitSettings) -> dict[str, dict[str, str
         for database in databases(client).values():
             await create_indexes(database)
         await Resets(client).create_indexes()
-        tenants = open_tenants(client, settings)
-        await tenants.create_indexes()
+        registry = open_registry(client, settings)
+        await registry.create_indexes()
         if not settings.init_tenants:
             return {}
         if settings.credentials_file is None:
             raise ValueError("ENGINE_INIT_TENANTS needs ENGINE_CREDENTIALS_FILE")
-        return await provide_tenants(tenants, list(settings.init_tenants), settings.credentials_file)
+        await provide_admin(registry, settings.credentials_file)
+        return await provide_tenants(registry, list(settings.init_tenants), settings.credentials_file)
 
 
 async def _wait_for_primary(client: Client, patience_seconds: float) -> None:
@@ -78,9 +90,10 @@ async def _wait_for_primary(client: Client, patience_seconds: float) -> None:
 
 async def initialise(settings: InitSettings) -> dict[str, dict[str, str]]:
     """Everything; returns {tenant: {apiKey, webhookSecret}}. Each step waits for its server."""
-    await initialise_topics(settings)
     await create_bucket(settings, settings.init_patience_seconds)
-    return await initialise_database(settings)
+    credentials = await initialise_database(settings)
+    await initialise_topics(settings)
+    return credentials
 
 
 def main() -> None:

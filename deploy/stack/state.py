@@ -49,6 +49,10 @@ class StateDir:
             write_private(self.credentials, content)
         return content["s3"]["accessKey"], content["s3"]["secretKey"]
 
+    def admin(self) -> dict[str, str]:
+        """The admin key, as the initialisation has put it into the credentials."""
+        return dict(read_credentials(self.credentials)["admin"])
+
     def write_handle(self, handle: dict[str, Any]) -> None:
         """Replace stack.json atomically."""
         write_private(self.handle, handle)

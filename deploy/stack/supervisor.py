@@ -173,6 +173,7 @@ class Supervisor:
                 "secretKey": secret_key,
             },
             "tenants": self._credentials,
+            "admin": self._state.admin(),
             "processes": {name: self._children[name].pid for name in (*self._options.services, *SERVERS)},
             "logs": str(self._state.logs),
         }

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.ingest.problems import Problem
+from shared.tenants import KeyHolder
 
 
 class ApiKeys(Protocol):
     """Live keys; raises DependencyUnavailable."""
 
-    async def authenticate(self, api_key: str) -> str | None:
-        """The tenant of a live key."""
+    async def authenticate(self, api_key: str) -> KeyHolder | None:
+        """The holder of a live key."""
         ...
 
 
@@ -23,8 +24,22 @@ class Caller:
 
 
 async def identify(keys: ApiKeys, api_key: str | None, sandbox: bool) -> Caller:
-    """The caller behind the x-api-key header. Raises Problem unauthorized."""
-    tenant = await keys.authenticate(api_key) if api_key else None
-    if tenant is None:
+    """The caller behind the x-api-key header. Raises Problem unauthorized, or forbidden for an admin key."""
+    holder = await _holder(keys, api_key)
+    if holder.tenant is None:
+        raise Problem("forbidden", "An admin key has no tenant: use a tenant's key here.", field="x-api-key")
+    return Caller(holder.tenant, "sandbox" if sandbox else "live")
+
+
+async def require_admin(keys: ApiKeys, api_key: str | None) -> None:
+    """Let admin keys pass. Raises Problem unauthorized, or forbidden for a tenant's key."""
+    holder = await _holder(keys, api_key)
+    if holder.tenant is not None:
+        raise Problem("forbidden", "This needs an admin key.", field="x-api-key")
+
+
+async def _holder(keys: ApiKeys, api_key: str | None) -> KeyHolder:
+    holder = await keys.authenticate(api_key) if api_key else None
+    if holder is None:
         raise Problem("unauthorized", field="x-api-key", headers={"WWW-Authenticate": 'ApiKey header="x-api-key"'})
-    return Caller(tenant, "sandbox" if sandbox else "live")
+    return holder

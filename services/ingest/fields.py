@@ -101,6 +101,7 @@ ExternalId = _text(255)
 Email = _text(254, _matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]+", "Send an e-mail address like name@example.org."))
 Phone = _text(50, _matching(r"[+0-9 ().\-/x#*]*[0-9][+0-9 ().\-/x#*]*", "Send digits, spaces and + ( ) - . /"))
 Locale = _text(35, _matching(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "Send a language tag like en or de-CH."))
+TenantName = _text(40, _matching(r"[a-z0-9-]{1,40}", "Send 1 to 40 characters of a-z, 0-9 and -."))
 Filename = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_filename)]
 Url = Annotated[str, AfterValidator(_url)]
 AttachmentId = Annotated[str, AfterValidator(_matching(UUID.pattern, "Send ids as the API gave them."))]

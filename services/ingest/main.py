@@ -30,6 +30,8 @@ from shared.ledger import CONTROL_DATABASE, databases, open_client, open_databas
 from shared.observability import configure_logging
 from shared.process import Lifecycle, background, watch_loop_lag
 from shared.resets import Resets
+from shared.tenant_registry import open_registry
+from shared.tenant_topics import KafkaTopics
 from shared.tenants import open_tenants
 
 
@@ -65,6 +67,8 @@ async def run(settings: IngestSettings) -> int:
             reads=MongoReads(databases(client)),
             downloads=blobs,
             resets=Resets(client),
+            registry=open_registry(client, settings),
+            topics=KafkaTopics(settings.kafka_bootstrap),
             policy=policy,
             ready=lambda: lifecycle.ready,
         )

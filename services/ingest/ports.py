@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from shared.ledger import MutationDocument
 from shared.resets import Reset
+from shared.tenant_registry import Issued, Key, Secret, Tenant
+from shared.topics import TopicSpec
 
 
 class Ledger(Protocol):
@@ -95,4 +97,52 @@ class Resets(Protocol):
 
     async def latest(self, tenant: str) -> Reset | None:
         """The tenant's latest request."""
+        ...
+
+
+class Registry(Protocol):
+    """Tenants, their keys and webhook secrets; raises NotRegistered, DependencyUnavailable, NoSealingKey."""
+
+    async def create_tenant(self, name: str) -> tuple[Tenant, bool]:
+        """The tenant, and whether it is new."""
+        ...
+
+    async def tenants(self) -> list[Tenant]:
+        """All of them, by name."""
+        ...
+
+    async def create_key(self, tenant: str) -> Issued:
+        """A new API key."""
+        ...
+
+    async def keys(self, tenant: str) -> list[Key]:
+        """Live and revoked, oldest first."""
+        ...
+
+    async def revoke_key(self, tenant: str, key_id: str) -> None:
+        """End a key."""
+        ...
+
+    async def create_secret(self, tenant: str) -> Issued:
+        """A new webhook secret beside the others."""
+        ...
+
+    async def rotate_secret(self, tenant: str, overlap_seconds: float) -> Issued:
+        """A new webhook secret; those before it retire after so long."""
+        ...
+
+    async def secrets(self, tenant: str) -> list[Secret]:
+        """Live and retired, oldest first."""
+        ...
+
+    async def retire_secret(self, tenant: str, secret_id: str) -> None:
+        """Let a secret sign no more."""
+        ...
+
+
+class TenantTopics(Protocol):
+    """Where a tenant's topics are made."""
+
+    async def ensure(self, specs: Sequence[TopicSpec]) -> None:
+        """Have them exist; raises DependencyUnavailable."""
         ...

@@ -185,3 +185,9 @@ class RemovePayload(Payload):
 
 class ErasePayload(Payload):
     """Nothing: what is erased stands in the path."""
+
+
+class TenantPayload(Payload):
+    """A new tenant; its name becomes part of its topics' names."""
+
+    name: fields.TenantName

@@ -10,8 +10,8 @@ from deploy.demo.samples import curriculum_vitae
 from shared import topics
 from shared.ledger import CONTROL_DATABASE, open_client, open_database
 from shared.limits import BASE64_FILE_BYTES
+from shared.tenant_registry import TenantRegistry
 from shared.tenant_topics import KafkaTopics
-from shared.tenants import Tenants
 from tests.e2e.client import Client, digest, inline, person
 from tests.e2e.upstream import Upstream, command, open_upstream
 from tests.factories import new_id
@@ -136,7 +136,7 @@ async def test_sandbox_commands_stay_in_the_sandbox(client: Client, upstream: Up
 async def test_topic_of_a_new_tenant_is_consumed_without_a_restart(stack: dict[str, Any]) -> None:
     tenant = f"new-{secrets.token_hex(6)}"
     async with open_client(stack["mongodb"]) as mongo:
-        await Tenants(open_database(mongo, CONTROL_DATABASE)).create_tenant(tenant)
+        await TenantRegistry(open_database(mongo, CONTROL_DATABASE)).create_tenant(tenant)
     await KafkaTopics(stack["kafka"]).ensure(topics.tenant_topics(tenant))
     async with open_upstream(stack, tenant) as upstream:
         sent = command(payload=person())

@@ -32,7 +32,9 @@ async def test_every_reference_leads_somewhere() -> None:
 @pytest.mark.parametrize("status", ["400", "401", "408", "413", "415", "422", "500", "503"])
 async def test_every_write_names_its_body_and_its_refusals(status: str) -> None:
     paths = (await described())["paths"]
-    writes = [operation for methods in paths.values() for operation in methods.values() if "requestBody" in operation]
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    with_body = [operation for operation in operations if "requestBody" in operation]
+    writes = [operation for operation in with_body if operation["tags"] != ["administration"]]
     assert len(writes) == 12
     for operation in writes:
         assert list(operation["requestBody"]["content"]) == ["application/json"]

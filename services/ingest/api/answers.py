@@ -24,8 +24,17 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
 
 def found(request: Request, data: Any) -> Response:
     """200 in the envelope."""
-    meta = {"sandboxEnabled": request.state.sandbox}
-    return json_response({"statusCode": 200, "message": "OK", "data": data, "meta": meta})
+    return _enveloped(request, 200, "OK", data)
+
+
+def created(request: Request, data: Any) -> Response:
+    """201 in the envelope."""
+    return _enveloped(request, 201, "Created", data)
+
+
+def gone() -> Response:
+    """204: it is not there any more."""
+    return Response(status_code=204, headers=NO_STORE)
 
 
 def accepted(request: Request, key: str, result: Accepted) -> Response:
@@ -52,6 +61,11 @@ def problem(refusal: Problem, instance: str, sandbox: bool) -> Response:
     """Any refusal."""
     content = orjson.dumps(refusal.document(instance, sandbox))
     return Response(content, refusal.status, NO_STORE | refusal.headers, PROBLEM_TYPE)
+
+
+def _enveloped(request: Request, status: int, message: str, data: Any) -> Response:
+    meta = {"sandboxEnabled": request.state.sandbox}
+    return json_response({"statusCode": status, "message": message, "data": data, "meta": meta}, status)
 
 
 def _mutation(document: MutationDocument) -> dict[str, Any]:

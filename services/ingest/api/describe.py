@@ -6,13 +6,16 @@ from starlette.responses import Response
 
 from services.ingest.record_types import RecordType
 from shared.errors import REQUEST_CODES
-from shared.limits import IDEMPOTENCY_KEY_PATTERN
+from shared.limits import IDEMPOTENCY_KEY_PATTERN, SECRET_OVERLAP_MOST_SECONDS, SECRET_OVERLAP_SECONDS
 
 COMPONENTS: Final = "#/components/schemas/"
-ALWAYS: Final = ("malformed_request", "unauthorized", "unavailable", "internal_error")
+ALWAYS: Final = ("malformed_request", "unauthorized", "forbidden", "unavailable", "internal_error")
+BODY: Final = (
+    "malformed_json", "body_too_slow", "payload_too_large", "unsupported_media_type", "validation_failed",
+    "over_capacity",
+)  # fmt: skip
 WRITES: Final = (
-    "malformed_json", "idempotency_key_conflict", "idempotency_key_invalid", "callback_url_conflict", "body_too_slow",
-    "payload_too_large", "unsupported_media_type", "validation_failed", "idempotency_key_reused", "over_capacity",
+    *BODY, "idempotency_key_conflict", "idempotency_key_invalid", "callback_url_conflict", "idempotency_key_reused",
 )  # fmt: skip
 KEY_SCHEMA: Final = {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}
 URL_SCHEMA: Final = {"type": "string", "format": "uri"}
@@ -26,6 +29,13 @@ STEERING: Final = [
     {"name": "callbackUrl", "in": "query", "schema": URL_SCHEMA, "description": "Where the outcome is sent."},
 ]
 ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+TENANT: Final = {"name": "tenant", "in": "path", "required": True, "schema": {"type": "string"}}
+PUBLIC_ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+OVERLAP: Final = {
+    "name": "overlapSeconds", "in": "query",
+    "schema": {"type": "integer", "minimum": 0, "maximum": SECRET_OVERLAP_MOST_SECONDS,
+               "default": SECRET_OVERLAP_SECONDS},
+}  # fmt: skip
 KEY: Final = {
     "name": "idempotencyKey", "in": "path", "required": True, "schema": {"type": "string"},
     "description": "The # of a member's key is sent as %23.",
@@ -85,6 +95,26 @@ def refused_update(record_type: RecordType) -> dict[str, Any]:
     refusals = {status: answer for status, answer in described["responses"].items() if status != 202}
     described["responses"] = refusals | _problems("method_not_allowed")
     return described | {"status_code": 405}
+
+
+def administer(
+    schema: str | None, summary: str, status: int = 200, *parameters: dict[str, Any], body: str | None = None
+) -> dict[str, Any]:
+    """A route for admin keys; without a schema it answers without content, with a body also 200: it was there."""
+    described = _json(schema, "Done") if schema else {"description": "Done"}
+    codes = [*ALWAYS, "not_found", *(BODY if body else ()), *(["parameter_invalid"] if OVERLAP in parameters else ())]
+    extra: dict[str, Any] = {"security": [{"adminKey": []}], "parameters": list(parameters)}
+    if body:
+        extra["requestBody"] = {
+            "required": True, "content": {"application/json": {"schema": {"$ref": COMPONENTS + body}}},
+        }  # fmt: skip
+    return {
+        "summary": summary,
+        "status_code": status,
+        "response_class": Response,
+        "responses": ({200: described} if body else {}) | {status: described} | _problems(*codes),
+        "openapi_extra": extra,
+    }
 
 
 def plain(summary: str, *statuses: int) -> dict[str, Any]:

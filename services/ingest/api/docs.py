@@ -11,9 +11,9 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from services.ingest.api import describe, schemas_out
+from services.ingest.api import describe, schemas_admin, schemas_out
 from services.ingest.record_types import RECORD_TYPES, RecordType
-from services.ingest.schemas import RemovePayload
+from services.ingest.schemas import RemovePayload, TenantPayload
 from shared import limits
 from shared.errors import FIELD_CODES, OUTCOME_CODES, REQUEST_CODES, Code
 
@@ -26,6 +26,7 @@ ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
     schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
 )  # fmt: skip
+ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (TenantPayload, *schemas_admin.ANSWERS)
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 STYLE: Final = (
@@ -61,13 +62,15 @@ def attach(app: FastAPI) -> None:
 def _described(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     _, schemas = models_json_schema(
-        [(model, "validation") for model in (*PAYLOADS, *ANSWERS)], ref_template=describe.COMPONENTS + "{model}"
+        [(model, "validation") for model in (*PAYLOADS, *ANSWERS, *ADMINISTRATION)],
+        ref_template=describe.COMPONENTS + "{model}",
     )
     definitions = schemas["$defs"] | dict(map(_create, RECORD_TYPES.values()))
     for model in PAYLOADS:
         definitions[model.__name__]["properties"] |= CONTROLS
-    key = {"type": "apiKey", "in": "header", "name": "x-api-key"}
-    document["components"] = {"schemas": definitions, "securitySchemes": {"apiKey": key}}
+    key = {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A tenant's key"}
+    admin = key | {"description": "An admin key, which has no tenant"}
+    document["components"] = {"schemas": definitions, "securitySchemes": {"apiKey": key, "adminKey": admin}}
     return document | {"security": [{"apiKey": []}]}
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from services.ingest.api.answers import problem
 from services.ingest.problems import Problem, unavailable
 from shared.errors import DependencyUnavailable
+from shared.tenant_registry import NoSealingKey, NotRegistered
 
 FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 422: "validation_failed"}
 
@@ -18,6 +19,10 @@ def _problem(error: Exception) -> Problem:
         return error
     if isinstance(error, DependencyUnavailable):
         return unavailable()
+    if isinstance(error, NotRegistered):
+        return Problem("not_found", str(error))
+    if isinstance(error, NoSealingKey):
+        return unavailable("This gateway makes no webhook secrets: it runs without ENGINE_SECRETS_KEY_FILE.")
     if isinstance(error, RequestValidationError):
         return Problem("validation_failed")
     if isinstance(error, HTTPException):
@@ -31,5 +36,6 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def attach(app: FastAPI) -> None:
     """Answer these with problems; a bug is raised again after its answer, so that it is logged."""
-    for kind in (Problem, DependencyUnavailable, RequestValidationError, HTTPException, ClientDisconnect, Exception):
+    ours = (Problem, DependencyUnavailable, NotRegistered, NoSealingKey)
+    for kind in (*ours, RequestValidationError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answer)

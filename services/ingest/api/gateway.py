@@ -9,13 +9,13 @@ from starlette.requests import Request
 from uuid_utils import uuid7
 
 from services.ingest.api.body import BodyReader
-from services.ingest.auth import ApiKeys, Caller, identify
+from services.ingest.auth import ApiKeys, Caller, identify, require_admin
 from services.ingest.drafts import Write
 from services.ingest.fields import UUID
 from services.ingest.fingerprint import fingerprint
 from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
-from services.ingest.ports import Downloads, Ledger, Reads, Resets
+from services.ingest.ports import Downloads, Ledger, Reads, Registry, Resets, TenantTopics
 from services.ingest.problems import FieldError, Problem
 from shared import limits
 from shared.addresses import EgressPolicy
@@ -35,12 +35,18 @@ class Gateway:
     reads: Reads
     downloads: Downloads
     resets: Resets
+    registry: Registry
+    topics: TenantTopics
     policy: EgressPolicy
     ready: Callable[[], bool]
 
     async def caller(self, request: Request) -> Caller:
         """Who calls; raises Problem unauthorized before anything else of the request is looked at."""
         return await identify(self.keys, request.headers.get("x-api-key"), request.state.sandbox)
+
+    async def admin(self, request: Request) -> None:
+        """Raises Problem unauthorized or forbidden, unless an administrator calls."""
+        await require_admin(self.keys, request.headers.get("x-api-key"))
 
 
 def gateway_of(request: Request) -> Gateway:

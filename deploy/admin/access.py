@@ -1,0 +1,175 @@
+"""The commands about tenants, API keys and webhook secrets. What is secret goes to standard output, once."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import orjson
+import typer
+
+from shared import limits, topics
+from shared.errors import DependencyUnavailable
+from shared.ledger import open_client
+from shared.sealing import SealBroken
+from shared.settings import EngineSettings
+from shared.tenant_registry import Issued, NoSealingKey, NotRegistered, TenantRegistry, open_registry
+from shared.tenant_topics import KafkaTopics
+
+AWAY: Final = 1
+WRONG: Final = 2
+NOT_THERE: Final = 3
+T = TypeVar("T")
+
+
+def _group(name: str, says: str) -> typer.Typer:
+    return typer.Typer(name=name, help=says, no_args_is_help=True, rich_markup_mode=None)
+
+
+tenants = _group("tenants", "Whoever may call has a tenant: its records, topics, keys and secrets.")
+keys = _group("keys", "API keys; several may live at once, so that a client changes them without a pause.")
+secrets = _group("secrets", "Webhook secrets; every live one signs, so that a rotation breaks no receiver.")
+
+Name = Annotated[str, typer.Argument(metavar="TENANT", help="1 to 40 of a-z, 0-9 and -")]
+KeyOwner = Annotated[str | None, typer.Argument(metavar="TENANT", help="whose key; left out with --admin")]
+Admin = Annotated[bool, typer.Option("--admin", help="an admin key, which serves /admin and nothing else")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Overlap = Annotated[
+    float,
+    typer.Option(min=0, max=limits.SECRET_OVERLAP_MOST_SECONDS, help="seconds for which older secrets sign, too"),
+]
+
+
+@tenants.command("create")
+def create_tenant(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Create a tenant and its topics; safe to repeat."""
+    tenant, new = _on_registry(ctx, lambda registry: registry.create_tenant(name))
+    ready = _topics_ready(ctx.obj, name)
+    shown = tenant._asdict() | {"topics": "ready" if ready else "pending"}
+    _print(shown, as_json, f"{name} {'is created' if new else 'was there already'}")
+    if not ready:
+        _fail(AWAY, "Kafka is away, so its topics are not made yet: repeat this command when it is back.")
+
+
+@tenants.command("list")
+def list_tenants(ctx: typer.Context, as_json: Json = False) -> None:
+    """All tenants, by name."""
+    _print_all(_on_registry(ctx, lambda registry: registry.tenants()), as_json)
+
+
+@keys.command("create")
+def create_key(ctx: typer.Context, tenant: KeyOwner = None, admin: Admin = False, as_json: Json = False) -> None:
+    """Create an API key and print it: the only time that it can be seen."""
+    owner = _owner(tenant, admin)
+    _print_issued(_on_registry(ctx, lambda registry: registry.create_key(owner)), as_json)
+
+
+@keys.command("list")
+def list_keys(ctx: typer.Context, tenant: KeyOwner = None, admin: Admin = False, as_json: Json = False) -> None:
+    """The keys by public id, oldest first."""
+    owner = _owner(tenant, admin)
+    _print_all(_on_registry(ctx, lambda registry: registry.keys(owner)), as_json)
+
+
+@keys.command("revoke")
+def revoke_key(
+    ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="ID", help="its public id: me_<ID>_…")]
+) -> None:
+    """End a key, also an admin key: within five seconds no process takes it any more."""
+
+    async def revoke(registry: TenantRegistry) -> None:
+        await registry.revoke_key(await registry.key_holder(key), key)
+
+    _on_registry(ctx, revoke)
+    print(f"{key} is revoked")
+
+
+@secrets.command("create")
+def create_secret(ctx: typer.Context, tenant: Name, as_json: Json = False) -> None:
+    """Create a webhook secret and print it; it signs beside the others."""
+    _print_issued(_on_registry(ctx, lambda registry: registry.create_secret(tenant)), as_json)
+
+
+@secrets.command("rotate")
+def rotate_secret(
+    ctx: typer.Context, tenant: Name, overlap: Overlap = limits.SECRET_OVERLAP_SECONDS, as_json: Json = False
+) -> None:
+    """Create a webhook secret and print it; older ones sign beside it for the overlap, then retire."""
+    _print_issued(_on_registry(ctx, lambda registry: registry.rotate_secret(tenant, overlap)), as_json)
+
+
+@secrets.command("list")
+def list_secrets(ctx: typer.Context, tenant: Name, as_json: Json = False) -> None:
+    """The secrets by public id, oldest first."""
+    _print_all(_on_registry(ctx, lambda registry: registry.secrets(tenant)), as_json)
+
+
+@secrets.command("retire")
+def retire_secret(
+    ctx: typer.Context, tenant: Name, secret: Annotated[str, typer.Argument(metavar="ID", help="its public id")]
+) -> None:
+    """Let a secret sign no more. Without any, callbacks wait for a new one."""
+    _on_registry(ctx, lambda registry: registry.retire_secret(tenant, secret))
+    print(f"{secret} is retired")
+
+
+def _owner(tenant: str | None, admin: bool) -> str | None:
+    if admin == (tenant is not None):
+        _fail(WRONG, "Name a tenant, or give --admin; not both.")
+    return tenant
+
+
+def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[T]]) -> T:
+    """Do it, and say what went wrong in a sentence."""
+    settings: EngineSettings = ctx.obj
+
+    async def run() -> T:
+        async with open_client(settings.mongodb_uri) as client:
+            return await work(open_registry(client, settings))
+
+    try:
+        return asyncio.run(run())
+    except DependencyUnavailable as error:
+        _fail(AWAY, f"{error}: repeat it when it is back.")
+    except NotRegistered as error:
+        _fail(NOT_THERE, str(error))
+    except (NoSealingKey, SealBroken, ValueError, OSError) as error:
+        _fail(WRONG, str(error))
+
+
+def _topics_ready(settings: EngineSettings, tenant: str) -> bool:
+    try:
+        asyncio.run(KafkaTopics(settings.kafka_bootstrap).ensure(topics.tenant_topics(tenant)))
+    except DependencyUnavailable:
+        return False
+    return True
+
+
+def _print_issued(issued: Issued, as_json: bool) -> None:
+    _print(issued._asdict(), as_json, issued.value)
+    if not as_json:
+        print(f"Its public id is {issued.id}. Keep it well: it is shown this once.", file=sys.stderr)
+
+
+def _print(entry: dict[str, Any], as_json: bool, text: str) -> None:
+    print(orjson.dumps(_camel(entry)).decode() if as_json else text)
+
+
+def _print_all(entries: list[Any], as_json: bool) -> None:
+    shown = [_camel(entry._asdict()) for entry in entries]
+    if as_json:
+        print(orjson.dumps(shown).decode())
+        return
+    for entry in shown:
+        first, *rest = entry.items()
+        print(first[1], *(f"{name} {value:%Y-%m-%dT%H:%M:%SZ}" for name, value in rest if value), sep="  ")
+
+
+def _camel(entry: dict[str, Any]) -> dict[str, Any]:
+    words = ((name.split("_"), value) for name, value in entry.items())
+    return {first + "".join(map(str.title, more)): value for (first, *more), value in words}
+
+
+def _fail(code: int, sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(code)
