@@ -18,6 +18,7 @@ from shared.ledger import OPEN, MutationDocument
 from shared.resets import Reset
 from shared.tenants import KeyHolder
 from tests.fakes_admin import InMemoryRegistry, InMemoryTopics
+from tests.fakes_lists import InMemoryLists
 
 KEYS = {
     "key-of-acme": KeyHolder("acme"),
@@ -197,6 +198,7 @@ class IngestStand:
                 intake=Intake(self.ledger, self.relay, self.blobs),
                 ledger=self.ledger,
                 reads=self.reads,
+                lists=InMemoryLists(self.reads.records, self.reads.stored),
                 downloads=self.blobs,
                 resets=self.resets,
                 registry=self.registry,

@@ -15,6 +15,7 @@ from services.ingest.command_handler import CommandHandler
 from services.ingest.intake import Intake
 from services.ingest.kafka import PatientKafka
 from services.ingest.ledger import MongoLedger
+from services.ingest.lists import MongoLists
 from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
 from services.ingest.outbox import MongoOutbox
 from services.ingest.reads import MongoReads
@@ -65,6 +66,7 @@ async def run(settings: IngestSettings) -> int:
             intake=intake,
             ledger=ledger,
             reads=MongoReads(databases(client)),
+            lists=MongoLists(databases(client)),
             downloads=blobs,
             resets=Resets(client),
             registry=open_registry(client, settings),

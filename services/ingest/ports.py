@@ -80,6 +80,34 @@ class Reads(Protocol):
         ...
 
 
+class Lists(Protocol):
+    """Pages of the read side, each within one tenant, newest first; raises DependencyUnavailable."""
+
+    async def records(
+        self,
+        environment: str,
+        tenant: str,
+        record_type: str,
+        before: str | None,
+        most: int,
+        names: Sequence[str] | None,
+    ) -> list[dict[str, Any]]:
+        """Records with ids smaller than `before`; of their fields those in `names`, or all."""
+        ...
+
+    async def records_by_key(
+        self, environment: str, tenant: str, record_type: str, key: str, most: int
+    ) -> list[dict[str, Any]]:
+        """Records with this key of shared/search.py."""
+        ...
+
+    async def attachments(
+        self, environment: str, tenant: str, owners: Sequence[str], kind: str | None, skip: int, most: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Live attachments that all of `owners` (`tenant/type/id`) own, and how many there are."""
+        ...
+
+
 class Downloads(Protocol):
     """Signs downloads for the store's public endpoint."""
 

@@ -6,7 +6,7 @@ from pymongo import ASCENDING
 
 from shared.ledger import OPEN, Database, translated
 
-NO_FIELDS = {"tenant": 0, "expireAt": 0}
+NO_FIELDS = {"tenant": 0, "expireAt": 0, "search": 0}
 
 
 class MongoReads:
@@ -24,6 +24,7 @@ class MongoReads:
     async def attachments(self, environment: str, record: str) -> list[dict[str, Any]]:
         """Live attachments that `tenant/type/id` owns, oldest first (ids grow with time)."""
         query = {
+            "owners.record": record,  # a plain equality, so that an index is used everywhere
             "owners": {"$elemMatch": {"record": record, "removedAt": None}},
             "tenant": record.partition("/")[0],
             "removedAt": None,

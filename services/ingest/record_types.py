@@ -23,6 +23,11 @@ class RecordType:
         """Its attachment fields, each with the attachment type that its files get."""
         return self.attachments.file_types
 
+    @property
+    def fields(self) -> list[str]:
+        """The members of its records that clients write, besides files."""
+        return [field.alias or name for name, field in self.update.model_fields.items()]
+
 
 CANDIDATE: Final = RecordType(
     "candidate", "candidates", schemas.CandidatePayload, schemas.CandidateUpdate, schemas.CandidateFiles

@@ -22,14 +22,14 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     return Response(content, status, NO_STORE | (headers or {}), "application/json")
 
 
-def found(request: Request, data: Any) -> Response:
-    """200 in the envelope."""
-    return _enveloped(request, 200, "OK", data)
+def found(request: Request, data: Any, **meta: Any) -> Response:
+    """200 in the envelope; `meta` holds what a page says about itself."""
+    return _enveloped(request, 200, "OK", data, meta)
 
 
 def created(request: Request, data: Any) -> Response:
     """201 in the envelope."""
-    return _enveloped(request, 201, "Created", data)
+    return _enveloped(request, 201, "Created", data, {})
 
 
 def gone() -> Response:
@@ -63,8 +63,8 @@ def problem(refusal: Problem, instance: str, sandbox: bool) -> Response:
     return Response(content, refusal.status, NO_STORE | refusal.headers, PROBLEM_TYPE)
 
 
-def _enveloped(request: Request, status: int, message: str, data: Any) -> Response:
-    meta = {"sandboxEnabled": request.state.sandbox}
+def _enveloped(request: Request, status: int, message: str, data: Any, more: dict[str, Any]) -> Response:
+    meta = {"sandboxEnabled": request.state.sandbox} | more
     return json_response({"statusCode": status, "message": message, "data": data, "meta": meta}, status)
 
 

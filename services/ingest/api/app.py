@@ -6,7 +6,19 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
-from services.ingest.api import admin, attachments, docs, failures, health, mutations, record_files, records, sandbox
+from services.ingest.api import (
+    admin,
+    attachment_list,
+    attachments,
+    docs,
+    failures,
+    health,
+    mutations,
+    record_files,
+    record_lists,
+    records,
+    sandbox,
+)
 from services.ingest.api.context import RequestContext
 from services.ingest.api.gateway import Gateway
 
@@ -25,8 +37,9 @@ def build(gateway: Gateway) -> ASGIApp:
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY,
     )  # fmt: skip
     app.state.gateway = gateway
+    lists = (*record_lists.routers, attachment_list.router)  # first: /candidates/find is no id
     parts = (attachments.router, mutations.router, sandbox.router, admin.router, health.router, docs.router)
-    for router in (*records.routers, *record_files.routers, *parts):
+    for router in (*lists, *records.routers, *record_files.routers, *parts):
         app.include_router(router)
     failures.attach(app)
     docs.attach(app)

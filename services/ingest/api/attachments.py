@@ -13,7 +13,7 @@ from services.ingest.problems import Problem
 
 router = APIRouter(tags=["attachments"])
 LINK_SECONDS: Final = 60
-DESCRIBED: Final = ("field", "filename", "contentType", "declaredType", "size", "sha256", "createdAt")
+DESCRIBED: Final = ("field", "type", "filename", "contentType", "declaredType", "size", "sha256", "createdAt")
 
 
 @router.get(

@@ -68,6 +68,21 @@ def read(schema: str, summary: str, *codes: str) -> dict[str, Any]:
     }
 
 
+def query(schema: str, summary: str, parameters: list[dict[str, Any]], *codes: str) -> dict[str, Any]:
+    """A route that answers 200 to query parameters, made by `parameter`."""
+    return {
+        "summary": summary,
+        "response_class": Response,
+        "responses": {200: _json(schema, "Found")} | _problems(*ALWAYS, "parameter_invalid", *codes),
+        "openapi_extra": {"parameters": [*parameters, SANDBOX]},
+    }
+
+
+def parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """A query parameter."""
+    return {"name": name, "in": "query", "description": description, "schema": {"type": "string"} | schema}
+
+
 def download() -> dict[str, Any]:
     """The route that redirects to the object store."""
     described = read("LinkAnswer", "Download an attachment", "attachment_not_found", "attachment_not_stored_yet")

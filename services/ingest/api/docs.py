@@ -25,6 +25,7 @@ PAYLOADS: Final[tuple[type[BaseModel], ...]] = (
 ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
     schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
+    schemas_out.RecordsPage, schemas_out.RecordsAnswer, schemas_out.AttachmentsPage,
 )  # fmt: skip
 ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (TenantPayload, *schemas_admin.ANSWERS)
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}

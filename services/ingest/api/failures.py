@@ -2,9 +2,11 @@
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from services.ingest.api.answers import problem
 from services.ingest.problems import Problem, unavailable
@@ -31,7 +33,17 @@ def _problem(error: Exception) -> Problem:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return problem(_problem(error), request.state.instance, request.state.sandbox)
+    refusal = _problem(error)
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        refusal.headers["Allow"] = _allowed(request)
+    return problem(refusal, request.state.instance, request.state.sandbox)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route of this path; the framework names those of the first one only."""
+    routes = (context.original_route for context in iter_route_contexts(request.app.routes))
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted({method for route in matching for method in getattr(route, "methods", ())}))
 
 
 def attach(app: FastAPI) -> None:

@@ -15,7 +15,7 @@ from services.ingest.fields import UUID
 from services.ingest.fingerprint import fingerprint
 from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
-from services.ingest.ports import Downloads, Ledger, Reads, Registry, Resets, TenantTopics
+from services.ingest.ports import Downloads, Ledger, Lists, Reads, Registry, Resets, TenantTopics
 from services.ingest.problems import FieldError, Problem
 from shared import limits
 from shared.addresses import EgressPolicy
@@ -33,6 +33,7 @@ class Gateway:
     intake: Intake
     ledger: Ledger
     reads: Reads
+    lists: Lists
     downloads: Downloads
     resets: Resets
     registry: Registry

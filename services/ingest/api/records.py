@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.ingest.api import answers, describe
-from services.ingest.api.gateway import gateway_of, path_id
+from services.ingest.api.gateway import Gateway, gateway_of, path_id
 from services.ingest.api.writes import accept
 from services.ingest.auth import Caller
 from services.ingest.problems import FieldError, Problem, invalid, no_record
@@ -39,9 +39,7 @@ class RecordRoutes:
         """The record's fields, version and times."""
         caller = await gateway_of(request).caller(request)
         record = await record_of(request, caller, self._type)
-        times = {name: record.get(name) for name in ("createdAt", "updatedAt")}
-        fields = record.get("fields") or {}
-        return answers.found(request, fields | {"id": record["_id"], "version": record["version"]} | times)
+        return answers.found(request, shown(record))
 
     async def update(self, request: Request) -> Response:
         """Files have an endpoint of their own; other members can't be updated yet."""
@@ -56,11 +54,22 @@ class RecordRoutes:
         raise Problem("method_not_allowed", "Updates are not offered yet.", headers={"Allow": "GET"})
 
 
+def shown(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as it is shown."""
+    times = {name: record.get(name) for name in ("createdAt", "updatedAt")}
+    return (record.get("fields") or {}) | {"id": record["_id"], "version": record["version"]} | times
+
+
 async def record_of(request: Request, caller: Caller, record_type: RecordType) -> dict[str, Any]:
     """The record in the path. Raises Problem record_not_found, with a hint when its create is still open."""
-    gateway, record_id = gateway_of(request), path_id(request)
+    record_id = path_id(request)
     if record_id is None:
         raise no_record(record_type.name)
+    return await record_with(gateway_of(request), caller, record_type, record_id)
+
+
+async def record_with(gateway: Gateway, caller: Caller, record_type: RecordType, record_id: str) -> dict[str, Any]:
+    """The record with this id. Raises Problem record_not_found, with a hint when its create is still open."""
     record = await gateway.reads.record(caller.environment, caller.tenant, record_type.name, record_id)
     if record is not None:
         return record

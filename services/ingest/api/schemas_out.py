@@ -109,6 +109,7 @@ class Attachment(_Answer):
 
     id: str
     field: str | None
+    type: str | None
     filename: str | None
     content_type: str | None
     declared_type: str | None
@@ -128,6 +129,50 @@ class AttachmentsAnswer(_Found):
     """Stored files."""
 
     data: list[Attachment]
+
+
+class PageMeta(Meta):
+    """`nextCursor` leads to the next page; null at the end."""
+
+    next_cursor: str | None
+
+
+class ListedRecord(_Answer):
+    """A record; further members are those of the create. With `fields`, only id, version and what was chosen."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    version: int
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class RecordsPage(_Found):
+    """Records, newest first."""
+
+    data: list[ListedRecord]
+    meta: PageMeta
+
+
+class RecordsAnswer(_Found):
+    """Records, newest first."""
+
+    data: list[Record]
+
+
+class CountedMeta(Meta):
+    """Which page this is, and how many items all pages hold; counting ends at 10,000."""
+
+    page: int
+    page_size: int
+    total: int
+
+
+class AttachmentsPage(_Found):
+    """Stored files, newest first."""
+
+    data: list[Attachment]
+    meta: CountedMeta
 
 
 class LinkAnswer(_Answer):
