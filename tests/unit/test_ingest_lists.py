@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.api.schemas_out import AttachmentsPage, RecordsAnswer, RecordsPage
+from services.ingest.api.schemas_pages import AttachmentsPage, RecordsAnswer, RecordsPage
 from services.ingest.cursors import cursor_behind
 from shared.search import search_keys
 from tests.fakes_ingest import IngestStand

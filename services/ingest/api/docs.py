@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from services.ingest.api import describe, schemas_admin, schemas_out
+from services.ingest.api import describe, schemas_admin, schemas_out, schemas_pages
 from services.ingest.record_types import RECORD_TYPES, RecordType
 from services.ingest.schemas import RemovePayload, TenantPayload
 from shared import limits
@@ -25,7 +25,7 @@ PAYLOADS: Final[tuple[type[BaseModel], ...]] = (
 ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
     schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
-    schemas_out.RecordsPage, schemas_out.RecordsAnswer, schemas_out.AttachmentsPage,
+    schemas_pages.RecordsPage, schemas_pages.RecordsAnswer, schemas_pages.AttachmentsPage,
 )  # fmt: skip
 ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (TenantPayload, *schemas_admin.ANSWERS)
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}

@@ -7,24 +7,26 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What every answer is: nothing beyond its members."""
+
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
 
-class Meta(_Answer):
+class Meta(Answer):
     """Which environment answered."""
 
     sandbox_enabled: bool
 
 
-class RecordRef(_Answer):
+class RecordRef(Answer):
     """A record by type and id."""
 
     type: str
     id: str
 
 
-class AcceptedFile(_Answer):
+class AcceptedFile(Answer):
     """A file of an accepted mutation, with the id that it will have."""
 
     id: str
@@ -32,7 +34,7 @@ class AcceptedFile(_Answer):
     filename: str | None
 
 
-class AcceptedMutation(_Answer):
+class AcceptedMutation(Answer):
     """One mutation of an accepted request."""
 
     mutation_id: str
@@ -41,7 +43,7 @@ class AcceptedMutation(_Answer):
     attachments: list[AcceptedFile]
 
 
-class AcceptedData(_Answer):
+class AcceptedData(Answer):
     """The acknowledgement; a single write has one entry in `mutations`."""
 
     status: Literal["accepted"]
@@ -51,7 +53,7 @@ class AcceptedData(_Answer):
     mutations: list[AcceptedMutation]
 
 
-class AcceptedAnswer(_Answer):
+class AcceptedAnswer(Answer):
     """202: an acknowledgement, not a result."""
 
     status_code: Literal[202]
@@ -60,7 +62,7 @@ class AcceptedAnswer(_Answer):
     meta: Meta
 
 
-class ProblemError(_Answer):
+class ProblemError(Answer):
     """One thing wrong: JSON pointer or name of the member, a stable code, what to do."""
 
     field: str
@@ -68,7 +70,7 @@ class ProblemError(_Answer):
     message: str
 
 
-class ProblemAnswer(_Answer):
+class ProblemAnswer(Answer):
     """RFC 9457, with the envelope's words."""
 
     type: str
@@ -82,13 +84,15 @@ class ProblemAnswer(_Answer):
     meta: Meta
 
 
-class _Found(_Answer):
+class Found(Answer):
+    """200 in the envelope."""
+
     status_code: Literal[200]
     message: str
     meta: Meta
 
 
-class Record(_Answer):
+class Record(Answer):
     """A record; further members are those of the create."""
 
     model_config = ConfigDict(extra="allow")
@@ -98,13 +102,13 @@ class Record(_Answer):
     updated_at: datetime | None
 
 
-class RecordAnswer(_Found):
+class RecordAnswer(Found):
     """A record."""
 
     data: Record
 
 
-class Attachment(_Answer):
+class Attachment(Answer):
     """A stored file: judged type, size in bytes, SHA-256 in hex."""
 
     id: str
@@ -119,70 +123,26 @@ class Attachment(_Answer):
     owners: list[RecordRef]
 
 
-class AttachmentAnswer(_Found):
+class AttachmentAnswer(Found):
     """A stored file."""
 
     data: Attachment
 
 
-class AttachmentsAnswer(_Found):
+class AttachmentsAnswer(Found):
     """Stored files."""
 
     data: list[Attachment]
 
 
-class PageMeta(Meta):
-    """`nextCursor` leads to the next page; null at the end."""
-
-    next_cursor: str | None
-
-
-class ListedRecord(_Answer):
-    """A record; further members are those of the create. With `fields`, only id, version and what was chosen."""
-
-    model_config = ConfigDict(extra="allow")
-    id: str
-    version: int
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-
-
-class RecordsPage(_Found):
-    """Records, newest first."""
-
-    data: list[ListedRecord]
-    meta: PageMeta
-
-
-class RecordsAnswer(_Found):
-    """Records, newest first."""
-
-    data: list[Record]
-
-
-class CountedMeta(Meta):
-    """Which page this is, and how many items all pages hold; counting ends at 10,000."""
-
-    page: int
-    page_size: int
-    total: int
-
-
-class AttachmentsPage(_Found):
-    """Stored files, newest first."""
-
-    data: list[Attachment]
-    meta: CountedMeta
-
-
-class LinkAnswer(_Answer):
+class LinkAnswer(Answer):
     """A download URL and when it ends."""
 
     url: str
     expires_at: datetime
 
 
-class Attempt(_Answer):
+class Attempt(Answer):
     """One attempt to call back; `ms` is how long it took."""
 
     n: int
@@ -193,7 +153,7 @@ class Attempt(_Answer):
     error: str | None
 
 
-class Delivery(_Answer):
+class Delivery(Answer):
     """A callback: pending, delivered, exhausted or gone."""
 
     status: str
@@ -204,7 +164,7 @@ class Delivery(_Answer):
     attempts: list[Attempt]
 
 
-class Mutation(_Answer):
+class Mutation(Answer):
     """A mutation as the ledger sees it."""
 
     idempotency_key: str | None
@@ -223,7 +183,7 @@ class Mutation(_Answer):
     deliveries: list[Delivery]
 
 
-class MutationBatch(_Answer):
+class MutationBatch(Answer):
     """A request for several records, and its members."""
 
     idempotency_key: str
@@ -234,20 +194,20 @@ class MutationBatch(_Answer):
     members: list[Mutation]
 
 
-class MutationAnswer(_Found):
+class MutationAnswer(Found):
     """A mutation, or the head of several."""
 
     data: Mutation | MutationBatch
 
 
-class Reset(_Answer):
+class Reset(Answer):
     """Of the sandbox: as of when it is emptied, and when that was done."""
 
     requested_at: datetime | None
     completed_at: datetime | None
 
 
-class ResetAnswer(_Answer):
+class ResetAnswer(Answer):
     """A reset of the sandbox."""
 
     status_code: Literal[200, 202]
