@@ -31,17 +31,6 @@ class MongoBelongings:
         found.sort(key=lambda each: str(each["_id"]), reverse=True)
         return found[:PAGE]
 
-    async def ended_mutations(self, tenant: str, before: datetime) -> list[str]:
-        """Ids of mutations that have ended, heads of arrays among them: a page of the oldest ones."""
-        found: list[str] = []
-        async with translated():
-            # After the end the lane is `owed`, then none; none is a value like any other in the index.
-            for lane in (None, OWED):
-                mine = {"lane": lane, "tenant": tenant, "createdAt": {"$lt": before}, "status": {"$nin": list(OPEN)}}
-                of_lane = self._sandbox.mutations.find(mine, {"_id": 1}).sort("_id", 1).limit(PAGE)
-                found += [each["_id"] async for each in of_lane]
-        return found
-
     async def calls_to_come(self, tenant: str, before: datetime) -> bool:
         """Whether an outcome still waits for the notifier, or a callback for its first attempt."""
         owed = {"lane": OWED, "tenant": tenant, "createdAt": {"$lt": before}}
@@ -111,12 +100,17 @@ class MongoBelongings:
                 if each["tenant"] == tenant and each["createdAt"] < before and each["status"] not in OPEN
             }
 
-    async def forget_mutations(self, ids: list[str]) -> None:
-        """Delete ended mutations with all that belongs to their callbacks: last what the others are found by."""
+    async def forget_mutations(self, tenant: str, before: datetime) -> None:
+        """Delete what has ended, heads of arrays too, with its callbacks: last what the others are found by."""
+        mine = {"tenant": tenant, "createdAt": {"$lt": before}, "status": {"$nin": list(OPEN)}}
         async with translated():
-            await self._sandbox.attempts.delete_many({"delivery": {"$in": ids}})
-            await self._sandbox.deliveries.delete_many({"_id": {"$in": ids}})
-            await self._sandbox.mutations.delete_many({"_id": {"$in": ids}})
+            # After the end the lane is `owed`, then none; none is a value like any other in the index.
+            for lane in (None, OWED):
+                async for page in _pages(self._sandbox.mutations.find({"lane": lane} | mine, {"_id": 1})):
+                    ids = [each["_id"] for each in page]
+                    await self._sandbox.attempts.delete_many({"delivery": {"$in": ids}})
+                    await self._sandbox.deliveries.delete_many({"_id": {"$in": ids}})
+                    await self._sandbox.mutations.delete_many({"_id": {"$in": ids}})
 
     async def _disown(self, tenant: str, records: list[Document]) -> None:
         places = {place_name(tenant, {"type": each["type"], "id": each["_id"]}) for each in records}
