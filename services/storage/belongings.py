@@ -101,7 +101,7 @@ class MongoBelongings:
             }
 
     async def forget_mutations(self, tenant: str, before: datetime) -> None:
-        """Delete what has ended, heads of arrays too, with its callbacks: last what the others are found by."""
+        """Delete what has ended, heads of arrays too; before it its callbacks, which are found by it."""
         mine = {"tenant": tenant, "createdAt": {"$lt": before}, "status": {"$nin": list(OPEN)}}
         async with translated():
             # After the end the lane is `owed`, then none; none is a value like any other in the index.

@@ -63,7 +63,7 @@ class Emptier:
     ) -> None:
         self._requests, self._belongings, self._blobs = requests, belongings, blobs
         self._end, self._reconcile, self._clock = end, reconcile, clock
-        self._waiting: dict[tuple[str, datetime], float] = {}  # until when for callbacks, by request
+        self._waiting: dict[str, tuple[datetime, float]] = {}  # by tenant: until when for callbacks of which request
 
     async def round(self, hold: Callable[[str, float], Awaitable[bool]]) -> None:
         """Bring every open request forward, as far as it goes without waiting. Raises DependencyUnavailable."""
@@ -84,7 +84,7 @@ class Emptier:
         if await self._end_open(tenant, before) or await self._wait(tenant, before):
             return False
         await self._drop(tenant, before)
-        self._waiting.pop((tenant, before), None)
+        self._waiting.pop(tenant, None)
         return True
 
     async def _end_open(self, tenant: str, before: datetime) -> bool:
@@ -101,16 +101,21 @@ class Emptier:
         return some
 
     async def _wait(self, tenant: str, before: datetime) -> bool:
-        until = self._waiting.setdefault((tenant, before), self._clock() + CALLBACKS_SECONDS)
+        """Whether callbacks may still be waited for; a kill begins the minute anew."""
         if not await self._belongings.calls_to_come(tenant, before):
             return False
+        requested, until = self._waiting.get(tenant, (None, 0.0))
+        if requested != before:
+            until = self._clock() + CALLBACKS_SECONDS
+            self._waiting[tenant] = before, until
         if self._clock() < until:
             return True
         log.warning("sandbox.callbacks_dropped", tenant=tenant)
         return False
 
     async def _drop(self, tenant: str, before: datetime) -> None:
-        """Documents before objects, so that nobody is shown what has no bytes; mutations last: all is found by them.
+        """Documents before objects, so that nobody is shown what has no bytes; mutations last, so that till then their
+        keys say what became of them.
 
         A kill leaves objects that nothing names; the repetition finds them by their prefix, as the reconciler does.
         """

@@ -369,11 +369,14 @@ async def test_a_request_is_replaced_by_a_later_one_only_and_stays_done(house: H
     assert await house.resets.open() == {"demo": first + HOUR}
 
 
-async def test_more_than_a_page_of_everything_goes(house: House) -> None:
-    many = [old() for _ in range(450)]
-    await house.insert(*many)
+async def test_more_than_a_page_behind_one_record_ends_by_the_reset_and_by_nothing_else(house: House) -> None:
+    first = old()
+    early = {"lane": "parked", "parked": {"files": {}, "failure": None}}
+    await house.insert(first, *(old("append", first["record"]["id"], n, **early) for n in range(2, 302)))
     await house.resets.request("demo", datetime.now(UTC))
     assert not await house.round()
+    assert await house.sandbox.mutations.distinct("outcome.error.code") == ["sandbox_reset"]
+    assert await house.held(tenant="demo") == {"mutations": 301}
     await house.settle()
     assert await house.round()
     assert await house.held(tenant="demo") == {}

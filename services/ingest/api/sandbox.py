@@ -21,7 +21,9 @@ async def reset(request: Request) -> Response:
     """Everything that was accepted in the caller's sandbox before `requestedAt` goes; what comes later stays."""
     gateway = gateway_of(request)
     caller = await gateway.caller(request)
-    asked = Reset(requestedAt=datetime.now(UTC), completedAt=None)
+    now = datetime.now(UTC)
+    kept = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what MongoDB keeps of it
+    asked = Reset(requestedAt=kept, completedAt=None)
     await gateway.resets.request(caller.tenant, asked["requestedAt"])
     return answers.acknowledged(request, dict(asked))
 
