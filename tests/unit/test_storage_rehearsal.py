@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.storage.decision import decide_files
+from services.storage.decide_files import decide_files
 from services.storage.files import FileStore
 from services.storage.work import Work
 from shared.content.judge import judge
@@ -18,7 +18,7 @@ async def test_a_rehearsed_file_ends_with_its_code_beside_one_that_is_stored(cod
     document = mutation(files={"a": rehearsed | {"rehearsed": code}, "b": inline()})
 
     files = await FileStore(blobs, judge).store("sandbox", Work(document))
-    outcome = decide_files(document, None, files).outcome
+    outcome = decide_files(document, {}, files).outcome
 
     assert outcome["status"] == "partially_completed"
     first, second = outcome["attachments"]
