@@ -73,3 +73,9 @@ ATTACHMENT_TYPES: Final = (
     "AUDIO", "OUTPUT", "WORD_REPORT_EXPORT_TEMPLATE", "PPTX_REPORT_EXPORT_TEMPLATE", "ExportedTemplatedReport",
     "ExportedTemplatedCv", "IMPORT_CSV", "LOGO", "FAVICON", "NOTE_TAKER_IMAGE",
 )  # fmt: skip
+# Of temporary uploads; image/x-icon is another name of image/vnd.microsoft.icon.
+TEMPORARY_TYPES: Final = frozenset(
+    {"application/pdf", "application/msword", f"{OOXML}.wordprocessingml.document", f"{OOXML}.spreadsheetml.sheet"}
+    | {"image/jpeg", "image/png", "image/gif", "image/bmp", "image/webp", "image/tiff", "image/svg+xml"}
+    | {"image/vnd.microsoft.icon"}
+)

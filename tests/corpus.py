@@ -36,6 +36,17 @@ def image(kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def icon(image: bytes, place: int = 22, length: int | None = None) -> bytes:
+    """An ICO of one image, said to lie there and to have so many bytes."""
+    entry = struct.pack("<4B2H2I", 16, 16, 0, 0, 1, 32, len(image) if length is None else length, place)
+    return struct.pack("<3H", 0, 1, 1) + entry + image
+
+
+def svg(*inside: str, before: str = '<?xml version="1.0"?>') -> bytes:
+    """An SVG document."""
+    return f'{before}<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1">{"".join(inside)}</svg>'.encode()
+
+
 def isobmff(brand: bytes, *compatible: bytes) -> bytes:
     """The first boxes of HEIC, HEIF, AVIF or MP4."""
     ftyp = brand + bytes(4) + b"".join(compatible)

@@ -3,7 +3,7 @@
 import io
 import struct
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import olefile
 
@@ -18,15 +18,15 @@ OLE_DIRECTORY_BYTES: Final = 512 * KIB  # 4096 entries
 OLE_MACROS: Final = frozenset({"macros", "vba", "_vba_project", "_vba_project_cur"})
 
 
-def ole_type(content: bytes) -> str:
+def ole_type(file: BinaryIO) -> str:
     """DOC, XLS or PPT by the streams of the root, application/x-ole-storage for every other compound file.
 
     Takes milliseconds for megabytes: call it in a thread. Raises Unsafe, Encrypted.
     """
     try:
-        if not _plausible(content):
+        if not _plausible(file):
             return OLE
-        with _Compound(io.BytesIO(content)) as compound:
+        with _Compound(file) as compound:  # leaves a file that it did not open itself open
             entries, top = compound.direntries[1:], compound.root
     except Exception:  # whatever a hostile file makes its parser raise
         return OLE
@@ -43,13 +43,15 @@ def ole_type(content: bytes) -> str:
     return found.pop() if found else OLE
 
 
-def _plausible(content: bytes) -> bool:
+def _plausible(file: BinaryIO) -> bool:
     """Whether the file can hold the tables that its header tells of: the parser follows as many as it is told to."""
-    shift, fat, mini_fat, difat = OLE_HEADER.unpack_from(content)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    shift, fat, mini_fat, difat = OLE_HEADER.unpack_from(file.read(OLE_HEADER.size))
     if shift not in SECTOR_SHIFTS:
         return False
     sector = 1 << shift
-    most, most_mini = (len(content) // each // (sector // 4) + 1 for each in (sector, 64))
+    most, most_mini = (size // each // (sector // 4) + 1 for each in (sector, 64))
     return bool(fat <= most and mini_fat <= most_mini and difat <= fat // 127 + 1)
 
 
@@ -63,6 +65,11 @@ class _Compound(olefile.OleFileIO):  # type: ignore[misc]
     """Refuses a long directory: the parser's time grows with the square of its entries."""
 
     def loaddirectory(self, sect: int) -> None:
-        if self._open(sect, force_FAT=True).size > OLE_DIRECTORY_BYTES:
+        place = sect
+        for _ in range(OLE_DIRECTORY_BYTES // self.sectorsize + 1):
+            if place >= len(self.fat):
+                break
+            place = self.fat[place]
+        else:
             raise olefile.OleFileError("the directory is too long")
         super().loaddirectory(sect)

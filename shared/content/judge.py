@@ -12,13 +12,13 @@ import pylibmagic  # noqa: F401  (puts its libmagic where python-magic looks; so
 
 import magic  # isort: skip
 
-from shared.content import compound, containers, texts
-from shared.content.media_types import ALIASES, RTF, claims, compatible
-from shared.content.source import Source, in_memory
+from shared.content import compound, containers, pictures, texts, vectors
+from shared.content.media_types import ALIASES, HTML, RTF, SVG, claims, compatible
+from shared.content.source import Source, in_file, in_memory
 from shared.events import FileError
-from shared.limits import ACCEPTED_TYPES, CONTENT_HEAD_BYTES, KIB
+from shared.limits import ACCEPTED_TYPES, CONTENT_HEAD_BYTES, KIB, TEMPORARY_TYPES
 
-__all__ = ["Accepted", "Judge", "Source", "Verdict", "in_memory", "judge"]
+__all__ = ["Accepted", "Judge", "Source", "Verdict", "in_file", "in_memory", "judge", "judge_bytes"]
 
 MISMATCH: Final = "content_type_mismatch"
 UNSUPPORTED: Final = "unsupported_content_type"
@@ -74,6 +74,12 @@ async def judge(
     return _compare(found, claimed, accepted)
 
 
+async def judge_bytes(source: Source, accepted: frozenset[str] = TEMPORARY_TYPES) -> str | FileError:
+    """The same where nothing that a name or a header says counts: the type of the bytes, or why they are refused."""
+    verdict = await judge(source, "", None, accepted)
+    return verdict if isinstance(verdict, FileError) else verdict.content_type
+
+
 def _compare(found: str, claimed: Sequence[str], accepted: frozenset[str]) -> Verdict:
     if found in accepted and all(compatible(claim, found) for claim in claimed):
         return Accepted(found, "match" if set(claimed) == {found} else "compatible")
@@ -90,6 +96,8 @@ async def _found(source: Source, claimed: Sequence[str]) -> str:
         return "application/pdf"
     if head.startswith(SIGNATURES):
         return _sniffed(head)
+    if await pictures.plausible(source, head):
+        return _sniffed(head, believed=pictures.TYPES)
     if head[4:8] == b"ftyp" and (brand := HEIF_BRANDS.get(head[8:12])):
         return brand
     if head.startswith((ZIP_SIGNATURE, OLE_SIGNATURE)):
@@ -98,6 +106,8 @@ async def _found(source: Source, claimed: Sequence[str]) -> str:
         return RTF
     may_be_text = b"\0" not in head or head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = await texts.look(await _at_hand(source), claimed) if may_be_text else None
+    if text in (HTML, SVG):
+        return SVG if vectors.is_svg(await source.read(0, vectors.READ_BYTES)) else HTML
     # Without a signature libmagic tries all it knows, which takes milliseconds on what looks like text.
     return text if text is not None else await asyncio.to_thread(_sniffed, head)
 
@@ -105,7 +115,7 @@ async def _found(source: Source, claimed: Sequence[str]) -> str:
 async def _contained(source: Source, head: bytes) -> str:
     if head.startswith(ZIP_SIGNATURE):
         return await containers.zip_type(source)
-    return await asyncio.to_thread(compound.ole_type, await source.read(0, source.size))
+    return await asyncio.to_thread(compound.ole_type, await source.whole())
 
 
 async def _at_hand(source: Source) -> Source:
@@ -113,14 +123,14 @@ async def _at_hand(source: Source) -> Source:
     return source if source.size > FETCHED_WHOLE_BYTES else in_memory(await source.read(0, source.size))
 
 
-def _sniffed(head: bytes) -> str:
+def _sniffed(head: bytes, believed: frozenset[str] = SIGNED) -> str:
     """What libmagic says, but for accepted types that it can't tell alone."""
     try:
         kind = str(_libmagic().from_buffer(head))
     except magic.MagicException:
         return UNKNOWN
     kind = ALIASES.get(kind, kind)
-    return UNKNOWN if kind in ACCEPTED_TYPES - SIGNED else kind
+    return UNKNOWN if kind in (ACCEPTED_TYPES | TEMPORARY_TYPES) - believed else kind
 
 
 @functools.cache

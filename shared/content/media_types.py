@@ -10,6 +10,7 @@ PPTX: Final = f"{OOXML}.presentationml.presentation"
 ODT: Final = "application/vnd.oasis.opendocument.text"
 DOC, XLS, PPT = "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"
 RTF, ZIP, OLE = "application/rtf", "application/zip", "application/x-ole-storage"
+HTML, SVG = "text/html", "image/svg+xml"
 JSON, XML, CSV, PLAIN, MARKDOWN = "application/json", "application/xml", "text/csv", "text/plain", "text/markdown"
 
 TEXTS: Final = frozenset({JSON, XML, CSV, PLAIN, MARKDOWN})
@@ -76,10 +77,10 @@ EXTENSIONS: Final = {
     "xml": XML,
     # Not accepted on a record, but each a promise that must hold.
     "zip": ZIP,
-    "html": "text/html",
-    "htm": "text/html",
+    "html": HTML,
+    "htm": HTML,
     "xhtml": "application/xhtml+xml",
-    "svg": "image/svg+xml",
+    "svg": SVG,
     "bmp": "image/bmp",
     "tif": "image/tiff",
     "tiff": "image/tiff",
@@ -94,6 +95,8 @@ EXTENSIONS: Final = {
     "mp3": "audio/mpeg",
     "mp4": "video/mp4",
 }
+# The extension that files of a type get from us: the first that stands for it.
+SUFFIXES: Final = {kind: suffix for suffix, kind in reversed(EXTENSIONS.items())}
 # A text under one of these names would be run, not read.
 EXECUTABLE: Final = frozenset(
     {"bat", "cmd", "com", "cpl", "dll", "exe", "hta", "jar", "js", "jse", "lnk", "mjs", "msc", "msi", "msp", "php"}
@@ -135,6 +138,14 @@ def by_extension(filename: str) -> str | None:
     if extension in EXECUTABLE:
         return SCRIPT
     return EXTENSIONS.get(extension)
+
+
+def named(filename: str, found: str) -> str:
+    """The name with an extension that fits the bytes, which is added where another one, or none, stands.
+
+    An upload's name says nothing about its type, so a reader must not be led by it either.
+    """
+    return filename if by_extension(filename) == found else f"{filename}.{SUFFIXES[found]}"
 
 
 def compatible(claim: str, found: str) -> bool:

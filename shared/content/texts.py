@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from shared.content.media_types import JSON, MARKDOWN, PLAIN, TEXTS, XML
+from shared.content.media_types import HTML, JSON, MARKDOWN, PLAIN, SVG, TEXTS, XML
 from shared.content.source import Source
 from shared.limits import KIB, MIB
 
@@ -23,7 +23,7 @@ FRAGMENT: Final = re.compile(
     r"\s*(?:<!--.*?-->\s*)?<(?:head|body|title|meta|link|base|style|h[1-6]|div|p|a|img|table|form|center|font|br)[\s/>]",
     re.DOTALL,
 )
-NAMESPACES: Final = {"http://www.w3.org/2000/svg": "image/svg+xml", "http://www.w3.org/1999/xhtml": "text/html"}
+NAMESPACES: Final = {"http://www.w3.org/2000/svg": SVG, "http://www.w3.org/1999/xhtml": HTML}
 PROGRAMS: Final = ("#!", "%!ps", "@echo")  # scripts of shells and printers
 XML_START: Final = re.compile(r"\s*<(?:\?xml\s|!--|!DOCTYPE\s|[A-Za-z_])")
 ENTITY: Final = re.compile(r"<!ENTITY\s")
@@ -46,7 +46,7 @@ async def look(source: Source, claims: Sequence[str]) -> str | None:
     if active := _active_markup(start.lower()):
         return active
     if not {XML, MARKDOWN}.intersection(claims) and FRAGMENT.match(start.lower()):
-        return "text/html"
+        return HTML
     for claim in sorted(TEXTS.intersection(claims), key=lambda claim: (claim == PLAIN, claims.index(claim))):
         return _agreed(claim, start)
     return XML if start.startswith("<?xml ") else PLAIN
@@ -55,7 +55,7 @@ async def look(source: Source, claims: Sequence[str]) -> str | None:
 def _active_markup(start: str) -> str | None:
     """The type of what a browser would run: by element, or by namespace under whatever prefix."""
     if found := MARKUP.search(start):
-        return "image/svg+xml" if "svg" in found.groups() else "text/html"
+        return SVG if "svg" in found.groups() else HTML
     return next((kind for name, kind in NAMESPACES.items() if f'"{name}"' in start or f"'{name}'" in start), None)
 
 

@@ -1,6 +1,8 @@
 """Labelled files: what each is called, what is declared, what it is, and what must become of it."""
 
+import gzip
 import os
+import struct
 from typing import NamedTuple
 
 from shared.limits import MIB, OOXML
@@ -195,4 +197,67 @@ SAMPLES = [
     Sample("cv.docx", DOCX, corpus.ooxml("docx", {"../../evil.xml": "<x/>"}), UNSAFE),
     Sample("a.xml", "text/xml", b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bb">]><a>&b;</a>', UNSAFE),
     Sample("cv.pdf", "application/pdf", b"", "empty_file"),
+]
+
+# Of temporary uploads: neither name nor declared type counts.
+UPLOADS = [
+    Sample("a", None, corpus.pdf(), "application/pdf"),
+    Sample("cv.png", "image/png", corpus.pdf(), "application/pdf"),
+    Sample("cv", None, corpus.ole("WordDocument", "1Table"), DOC),
+    Sample("cv", None, corpus.ooxml("docx"), DOCX),
+    Sample("a", None, corpus.ooxml("xlsx"), XLSX),
+    Sample("a", None, corpus.image("JPEG"), "image/jpeg"),
+    Sample("a", None, corpus.image("PNG"), "image/png"),
+    Sample("evil.html", "text/html", corpus.image("PNG"), "image/png"),
+    Sample("a", None, corpus.image("GIF"), "image/gif"),
+    Sample("a", None, corpus.image("WEBP"), "image/webp"),
+    Sample("a", None, corpus.image("BMP"), "image/bmp"),
+    Sample("a", None, corpus.image("TIFF"), "image/tiff"),
+    Sample("a", "image/x-icon", corpus.image("ICO"), "image/vnd.microsoft.icon"),
+    Sample("a", "image/vnd.microsoft.icon", corpus.icon(struct.pack("<I", 40) + bytes(60)), "image/vnd.microsoft.icon"),
+    Sample("a.svg", None, corpus.svg(), "image/svg+xml"),
+    Sample("a.svg", None, corpus.svg("<script>alert(1)</script>"), "image/svg+xml"),
+    Sample("a.svg", None, corpus.svg(before="\n<!-- <html> -->"), "image/svg+xml"),
+    Sample("a.svg", None, corpus.svg().decode().encode("utf-16"), "image/svg+xml"),
+    Sample("a.svg", None, b'<s:svg xmlns:s="http://www.w3.org/2000/svg"/>', "image/svg+xml"),
+    # Not what they seem
+    Sample("a.svg", "image/svg+xml", b"<!doctype html><svg xmlns='http://www.w3.org/2000/svg'/>", UNSUPPORTED),
+    Sample("a.svg", "image/svg+xml", b"<html><svg xmlns='http://www.w3.org/2000/svg'/></html>", UNSUPPORTED),
+    Sample("a.svg", "image/svg+xml", b"<div><svg xmlns='http://www.w3.org/2000/svg'/></div>", UNSUPPORTED),
+    Sample("a.svg", "image/svg+xml", b"<svg onload=alert(1)>", UNSUPPORTED),
+    Sample("a.svg", "image/svg+xml", corpus.svg("\x00"), UNSUPPORTED),
+    Sample("a.svg", "image/svg+xml", corpus.svg() + b"\xe4", UNSUPPORTED),
+    Sample("a.svg", "image/svg+xml", gzip.compress(corpus.svg()), UNSUPPORTED),
+    Sample("a.svg", "image/svg+xml", corpus.svg(before='<!DOCTYPE svg [<!ENTITY b "bb">]>'), UNSAFE),
+    Sample("a.bmp", "image/bmp", b"BMW builds cars, and this is a text about one of them.", UNSUPPORTED),
+    Sample("a.bmp", "image/bmp", b"BM" + bytes(100), UNSUPPORTED),
+    Sample("a.bmp", "image/bmp", corpus.image("BMP")[:20], UNSUPPORTED),
+    Sample("a.bmp", "image/bmp", corpus.image("BMP")[:54], UNSUPPORTED),
+    Sample("a.tiff", "image/tiff", b"II*\0" + bytes(100), UNSUPPORTED),
+    Sample("a.tiff", "image/tiff", b"II*\0\x08\0\0\0", UNSUPPORTED),
+    Sample("a.tiff", "image/tiff", b"II+\0\x08\0\0\0" + bytes(100), UNSUPPORTED),
+    Sample("a.cr2", "image/tiff", corpus.image("TIFF").replace(b"II*\0", b"II*\0\x10\0\0\0CR\2\0", 1), UNSUPPORTED),
+    Sample("a.ico", "image/x-icon", b"\0\0\1\0" + bytes(100), UNSUPPORTED),
+    Sample("a.ico", "image/x-icon", corpus.icon(b"<script>alert(1)</script>"), UNSUPPORTED),
+    Sample("a.ico", "image/x-icon", corpus.icon(corpus.image("PNG"), place=6), UNSUPPORTED),
+    Sample("a.ico", "image/x-icon", corpus.icon(corpus.image("PNG"), length=1_000_000), UNSUPPORTED),
+    Sample("a.cur", "image/x-icon", corpus.image("ICO").replace(b"\0\0\1\0", b"\0\0\2\0", 1), UNSUPPORTED),
+    # Taken on a record, but not here, and never taken
+    Sample("a.heic", "image/heic", corpus.isobmff(b"heic", b"mif1", b"heic"), UNSUPPORTED),
+    Sample("a.pptx", PPTX, corpus.ooxml("pptx"), UNSUPPORTED),
+    Sample("a.xls", XLS, corpus.ole("Workbook"), UNSUPPORTED),
+    Sample("a.pdf", "application/pdf", b"only words", UNSUPPORTED),
+    Sample("a.pdf", "application/pdf", corpus.program() + corpus.pdf(), UNSUPPORTED),
+    Sample("a.json", "application/json", b'{"a": 1}', UNSUPPORTED),
+    Sample("a.xml", "application/xml", b'<?xml version="1.0"?><a/>', UNSUPPORTED),
+    Sample("a.zip", "application/zip", corpus.archive({"a.txt": "x"}), UNSUPPORTED),
+    Sample("a.docx", DOCX, corpus.encrypted_archive(), UNSUPPORTED),
+    Sample("a.docx", DOCX, corpus.ole("EncryptedPackage", "EncryptionInfo"), UNSUPPORTED),
+    # Built to harm
+    Sample("a.docx", DOCX, corpus.ooxml("docx", {"word/vbaProject.bin": b"x"}), UNSAFE),
+    Sample("a.doc", DOC, corpus.ole("WordDocument", "Macros"), UNSAFE),
+    Sample("a.xlsx", XLSX, corpus.bomb(70), UNSAFE),
+    Sample("a.docx", DOCX, corpus.overlapping(), UNSAFE),
+    Sample("a.docx", DOCX, b"PK\3\4" + b"first" * 50 + corpus.ooxml("docx"), UNSAFE),
+    Sample("a.pdf", "application/pdf", b"", "empty_file"),
 ]

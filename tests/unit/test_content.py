@@ -5,18 +5,20 @@ import json
 import os
 import random
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.content.judge import Accepted, Source, Verdict, in_memory, judge
+from shared.content.judge import Accepted, Source, Verdict, in_file, in_memory, judge, judge_bytes
+from shared.content.media_types import named
 from shared.errors import OUTCOME_CODES, BlobMissing
 from shared.events import FileError
-from shared.limits import ACCEPTED_TYPES, KIB, MIB
+from shared.limits import ACCEPTED_TYPES, KIB, MIB, TEMPORARY_TYPES
 from tests import corpus
-from tests.unit.content_samples import DOCX, MISMATCH, SAMPLES, UNSAFE, UNSUPPORTED, Sample
+from tests.unit.content_samples import DOCX, MISMATCH, SAMPLES, UNSAFE, UNSUPPORTED, UPLOADS, Sample
 
 
 def label(verdict: Verdict) -> str:
@@ -45,6 +47,31 @@ async def test_every_sample_is_judged_as_labelled(sample: Sample) -> None:
 async def test_a_staged_object_is_judged_like_the_same_bytes_in_memory(sample: Sample) -> None:
     source, _ = staged(sample.content)
     assert label(await judge(source, sample.name, sample.declared)) == sample.label
+
+
+@pytest.mark.parametrize("sample", UPLOADS, ids=lambda sample: f"{sample.label}-{sample.name}")
+async def test_of_an_upload_only_the_bytes_are_judged(sample: Sample, tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    path.write_bytes(sample.content)
+    with path.open("rb") as file:
+        for source in (in_memory(sample.content), in_file(file, len(sample.content))):
+            found = await judge_bytes(source)
+            assert (found.code if isinstance(found, FileError) else found) == sample.label
+
+
+def test_the_corpus_of_uploads_holds_every_accepted_type_and_every_refusal() -> None:
+    assert {sample.label for sample in UPLOADS} == TEMPORARY_TYPES | {UNSUPPORTED, UNSAFE, "empty_file"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("cv.pdf", "cv.pdf"), ("CV.PDF", "CV.PDF"), ("cv", "cv.pdf"), ("cv.html", "cv.html.pdf"), ("cv.", "cv..pdf"),
+        ("run.exe", "run.exe.pdf"), (".pdf", ".pdf"),
+    ],
+)  # fmt: skip
+def test_a_name_that_says_another_type_gets_an_extension_that_fits(name: str, stored: str) -> None:
+    assert named(name, "application/pdf") == stored
 
 
 def test_the_corpus_holds_every_accepted_type_and_every_refusal() -> None:
