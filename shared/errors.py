@@ -31,7 +31,9 @@ REQUEST_CODES: dict[str, Code] = {
         412, "Precondition failed", "Read the record again, and send its present version in If-Match."
     ),
     "payload_too_large": Code(413, "Payload too large", "Send fewer or smaller files, or send large files by URL."),
-    "unsupported_media_type": Code(415, "Unsupported media type", "Send the body as application/json."),
+    "unsupported_media_type": Code(
+        415, "Unsupported media type", "Send JSON as application/json, temporary files as multipart/form-data."
+    ),
     "malformed_json": Code(
         400, "Malformed JSON", "Send one valid JSON value in UTF-8, without duplicate members, NaN or Infinity."
     ),
@@ -77,6 +79,9 @@ FIELD_CODES: dict[str, Code] = {
         422, "Content type not accepted", "Send one of the types listed in docs/limits.md."
     ),
     "file_too_large": Code(422, "File too large", "Send base64 files up to 5 MB; larger ones by URL."),
+    "unsafe_content": Code(
+        422, "Unsafe content", "The file holds macros, or is built to harm a reader; send a plain copy."
+    ),
     "empty_file": Code(422, "Empty file", "Send a file with at least one byte."),
     "invalid_filename": Code(422, "Invalid file name", "Send a name with at least one letter or digit."),
     "invalid_url": Code(422, "Invalid URL", "Send an absolute http or https URL."),

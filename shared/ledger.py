@@ -23,6 +23,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from shared import uploads
 from shared.errors import DependencyUnavailable
 
 Document = dict[str, Any]
@@ -192,6 +193,7 @@ async def create_indexes(database: Database) -> None:
     owners = IndexModel([("owners.record", ASCENDING), ("removedAt", ASCENDING)], name="owners")
     mine = IndexModel([("tenant", ASCENDING), ("_id", ASCENDING)], name="listed")
     await database.attachments.create_indexes([owners, mine, ttl])
+    await database.uploads.create_indexes(uploads.INDEXES)
     due = IndexModel([("status", ASCENDING), ("nextAt", ASCENDING)], name="due")
     await database.deliveries.create_indexes([due, ttl])
     await database.attempts.create_indexes([IndexModel([("delivery", ASCENDING)], name="delivery"), ttl])

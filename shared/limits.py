@@ -10,6 +10,7 @@ URL_FILE_BYTES: Final = 25 * MIB
 BASE64_FILE_BYTES: Final = 5 * MIB
 TEMPORARY_FILE_BYTES: Final = 50 * MIB
 FILES_PER_FIELD: Final = 5
+FILES_PER_UPLOAD: Final = 10
 FILENAME_BYTES: Final = 255
 INLINE_FILE_BYTES: Final = 256 * KIB  # decoded; what is larger is staged by ingest
 INLINE_MUTATION_BYTES: Final = 512 * KIB
@@ -30,6 +31,14 @@ PAGE_SIZE: Final = 100  # at most
 PAGE_SIZE_DEFAULT: Final = 25
 RECORDS_FOUND: Final = 10  # by e-mail or telephone number
 ATTACHMENTS_LISTED: Final = 10_000  # pages and totals of GET /attachments end there
+
+# Temporary uploads
+UPLOAD_SECONDS: Final = 900.0  # for the client's part of a request
+UPLOAD_OVERHEAD_BYTES: Final = 64 * KIB  # of a request beside its files
+UPLOADS_AT_ONCE: Final = 64  # requests, a process
+UPLOAD_KEPT_SECONDS: Final = 24 * 3600
+UPLOAD_QUOTA_BYTES: Final = 10 * 1024 * MIB  # unassigned, a tenant
+UPLOAD_QUOTA_FILES: Final = 5000
 
 # Mutations
 DEADLINE_SECONDS: Final = 24 * 3600

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -43,7 +43,7 @@ class GatedBlobs(InMemoryBlobs):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def put(self, key: str, body: bytes, size: int) -> None:
+    async def put(self, key: str, body: bytes | BinaryIO, size: int) -> None:
         await self.gate.wait()
         await super().put(key, body, size)
 

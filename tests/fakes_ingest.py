@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO, cast
 
 import httpx2
 
@@ -12,11 +12,14 @@ from services.ingest.api.app import build
 from services.ingest.api.body import BodyReader
 from services.ingest.api.gateway import Gateway
 from services.ingest.intake import Intake
+from services.ingest.uploads import UploadRules, Uploads, Usage
 from shared.addresses import EgressPolicy
+from shared.content.judge import judge_bytes
 from shared.errors import DependencyUnavailable
 from shared.ledger import OPEN, MutationDocument
 from shared.resets import Reset
 from shared.tenants import KeyHolder
+from shared.uploads import UploadDocument
 from tests.fakes_admin import InMemoryRegistry, InMemoryTopics
 from tests.fakes_lists import InMemoryLists
 
@@ -121,12 +124,13 @@ class InMemoryBlobs:
         self.fails_from = 1_000_000
         self.puts = 0
 
-    async def put(self, key: str, body: bytes, size: int) -> None:
+    async def put(self, key: str, body: bytes | BinaryIO, size: int) -> None:
         self.puts += 1
         if self.puts >= self.fails_from:
             raise DependencyUnavailable("s3")
-        assert len(body) == size
-        self.objects[key] = body
+        content = body if isinstance(body, bytes) else body.read()
+        assert len(content) == size
+        self.objects[key] = content
 
     async def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
@@ -180,10 +184,43 @@ class InMemoryResets:
         return self.asked.get(tenant)
 
 
-class IngestStand:
-    """The real application over in-memory ports."""
+class InMemoryUploads:
+    """Documents in a dictionary by environment; with `loses_answers` an insert arrives, but nobody learns of it."""
 
-    def __init__(self, bodies: BodyReader | None = None) -> None:
+    def __init__(self) -> None:
+        self.documents: dict[str, dict[str, UploadDocument]] = {"live": {}, "sandbox": {}}
+        self.loses_answers = False
+
+    async def usage(self, environment: str, tenant: str, now: datetime) -> Usage:
+        mine = [one for one in self._alive(environment, now) if one["tenant"] == tenant]
+        ends = [one["expiresAt"] for one in mine]
+        return Usage(len(mine), sum(one["size"] for one in mine), min(ends, default=None))
+
+    async def insert(self, environment: str, documents: Sequence[UploadDocument]) -> None:
+        self.documents[environment] |= {one["_id"]: one for one in documents}
+        if self.loses_answers:
+            raise DependencyUnavailable("mongodb")
+
+    async def forget(self, environment: str, ids: Sequence[str]) -> None:
+        for one in ids:
+            self.documents[environment].pop(one, None)
+
+    async def find(self, environment: str, tenant: str, upload_id: str, now: datetime) -> dict[str, Any] | None:
+        mine = (one for one in self._alive(environment, now) if (one["_id"], one["tenant"]) == (upload_id, tenant))
+        return cast(dict[str, Any] | None, next(mine, None))
+
+    def _alive(self, environment: str, now: datetime) -> list[UploadDocument]:
+        kept = self.documents[environment].values()
+        return [one for one in kept if "endedAt" not in one and max(one["expiresAt"], one["keepUntil"]) > now]
+
+
+class IngestStand:
+    """The real application over in-memory ports; `later` puts the clock of uploads forward."""
+
+    def __init__(
+        self, bodies: BodyReader | None = None, rules: UploadRules | None = None, real_uploads: Uploads | None = None
+    ) -> None:
+        self.uploads, self.later = InMemoryUploads(), timedelta()
         self.keys, self.ledger = InMemoryKeys(), InMemoryLedger()
         self.relay, self.blobs = RecordingRelay(), InMemoryBlobs()
         self.reads = InMemoryReads(self.ledger)
@@ -191,22 +228,23 @@ class IngestStand:
         self.registry, self.topics = InMemoryRegistry(), InMemoryTopics()
         self.ready = True
         self.bodies = bodies or BodyReader()
-        self.app = build(
-            Gateway(
-                keys=self.keys,
-                bodies=self.bodies,
-                intake=Intake(self.ledger, self.relay, self.blobs),
-                ledger=self.ledger,
-                reads=self.reads,
-                lists=InMemoryLists(self.reads.records, self.reads.stored),
-                downloads=self.blobs,
-                resets=self.resets,
-                registry=self.registry,
-                topics=self.topics,
-                policy=EgressPolicy(),
-                ready=lambda: self.ready,
-            )
+        self.gateway = Gateway(
+            keys=self.keys,
+            bodies=self.bodies,
+            intake=Intake(self.ledger, self.relay, self.blobs),
+            ledger=self.ledger,
+            reads=self.reads,
+            lists=InMemoryLists(self.reads.records, self.reads.stored),
+            downloads=self.blobs,
+            uploads=real_uploads
+            or Uploads(self.uploads, self.blobs, judge_bytes, rules, now=lambda: datetime.now(UTC) + self.later),
+            resets=self.resets,
+            registry=self.registry,
+            topics=self.topics,
+            policy=EgressPolicy(),
+            ready=lambda: self.ready,
         )
+        self.app = build(self.gateway)
 
     @asynccontextmanager
     async def client(self, key: str | None = "key-of-acme", **headers: str) -> AsyncIterator[httpx2.AsyncClient]:

@@ -67,7 +67,9 @@ def limits_page() -> str:
         for name, value in vars(limits).items()
         if name.isupper() and name not in units and isinstance(value, (int, float, str))
     ]
-    types = [f"* `{name}`" for name in sorted(limits.ACCEPTED_TYPES)]
+    types, temporary = (
+        [f"* `{name}`" for name in sorted(accepted)] for accepted in (limits.ACCEPTED_TYPES, limits.TEMPORARY_TYPES)
+    )
     return "\n".join(
         [
             "# Limits",
@@ -83,6 +85,13 @@ def limits_page() -> str:
             "What the bytes are decides, not what name or header say.",
             "",
             *types,
+            "",
+            "## Accepted content types of temporary uploads",
+            "",
+            "Here neither name nor header says anything: the bytes alone decide, and the extension follows them.",
+            "`image/x-icon` is another name of `image/vnd.microsoft.icon`.",
+            "",
+            *temporary,
             "",
         ]
     )

@@ -17,15 +17,18 @@ from services.ingest.kafka import PatientKafka
 from services.ingest.ledger import MongoLedger
 from services.ingest.lists import MongoLists
 from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
+from services.ingest.mongo_uploads import MongoUploads
 from services.ingest.outbox import MongoOutbox
 from services.ingest.reads import MongoReads
 from services.ingest.rejections import Rejections
 from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_SECONDS, Relay
 from services.ingest.server import serve
 from services.ingest.settings import IngestSettings
+from services.ingest.uploads import Uploads
 from shared.addresses import EgressPolicy
 from shared.blobs import open_blobs
 from shared.consume import DeadLetters
+from shared.content.judge import judge_bytes
 from shared.leases import Leases
 from shared.ledger import CONTROL_DATABASE, databases, open_client, open_database
 from shared.observability import configure_logging
@@ -68,6 +71,7 @@ async def run(settings: IngestSettings) -> int:
             reads=MongoReads(databases(client)),
             lists=MongoLists(databases(client)),
             downloads=blobs,
+            uploads=Uploads(MongoUploads(databases(client)), blobs, judge_bytes, settings.upload_rules()),
             resets=Resets(client),
             registry=open_registry(client, settings),
             topics=KafkaTopics(settings.kafka_bootstrap),

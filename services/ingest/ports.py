@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from shared.ledger import MutationDocument
 from shared.resets import Reset
@@ -47,8 +47,8 @@ class Relay(Protocol):
 class Staging(Protocol):
     """The object store, under `staging/` only."""
 
-    async def put(self, key: str, body: bytes, size: int) -> None:
-        """Store the bytes."""
+    async def put(self, key: str, body: bytes | BinaryIO, size: int) -> None:
+        """Store so many bytes, of a file from where it stands."""
         ...
 
     async def delete(self, keys: Sequence[str]) -> None:

@@ -1,7 +1,10 @@
 """Settings of ingest alone: where it listens, and how long and how much it takes from one client."""
 
+from pathlib import Path
+
 from pydantic import Field
 
+from services.ingest.uploads import UploadRules
 from shared import limits
 from shared.settings import EngineSettings
 
@@ -16,5 +19,17 @@ class IngestSettings(EngineSettings):
     http_bytes_in_flight: int = limits.BYTES_IN_FLIGHT
     http_body_seconds: float = limits.BODY_SECONDS
     http_body_rate: int = 16 * limits.KIB  # bytes/s that a body needs after the first five seconds
+    upload_kept_seconds: float = Field(default=limits.UPLOAD_KEPT_SECONDS, gt=0)  # unassigned files, then they expire
+    upload_quota_bytes: int = Field(default=limits.UPLOAD_QUOTA_BYTES, ge=0)  # of unassigned files, a tenant
+    upload_quota_files: int = Field(default=limits.UPLOAD_QUOTA_FILES, ge=0)
+    uploads_at_once: int = Field(default=limits.UPLOADS_AT_ONCE, ge=1)  # requests; each may spool one file
+    spool_directory: Path | None = None  # the system's temporary directory when not set; should be a disk
     mongodb_timeout_seconds: float = 1.5
     drain_seconds: float = 10.0  # for requests in hand and for the relay, after SIGTERM
+
+    def upload_rules(self) -> UploadRules:
+        """Those about temporary uploads."""
+        return UploadRules(
+            self.upload_kept_seconds, self.upload_quota_bytes, self.upload_quota_files, self.uploads_at_once,
+            self.spool_directory,
+        )  # fmt: skip

@@ -18,6 +18,7 @@ from services.ingest.api import (
     record_lists,
     records,
     sandbox,
+    temporary,
 )
 from services.ingest.api.context import RequestContext
 from services.ingest.api.gateway import Gateway
@@ -38,9 +39,10 @@ def build(gateway: Gateway) -> ASGIApp:
     )  # fmt: skip
     app.state.gateway = gateway
     lists = (*record_lists.routers, attachment_list.router)  # first: /candidates/find is no id
-    parts = (attachments.router, mutations.router, sandbox.router, admin.router, health.router, docs.router)
-    for router in (*lists, *records.routers, *record_files.routers, *parts):
+    for router in (*lists, *records.routers, *record_files.routers):
         app.include_router(router)
+    for part in (attachments, temporary, mutations, sandbox, admin, health, docs):
+        app.include_router(part.router)
     failures.attach(app)
     docs.attach(app)
     return RequestContext(app)

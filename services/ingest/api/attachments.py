@@ -13,7 +13,9 @@ from services.ingest.problems import Problem
 
 router = APIRouter(tags=["attachments"])
 LINK_SECONDS: Final = 60
-DESCRIBED: Final = ("field", "type", "filename", "contentType", "declaredType", "size", "sha256", "createdAt")
+DESCRIBED: Final = (
+    "field", "type", "filename", "contentType", "declaredType", "size", "sha256", "createdAt", "expiresAt",
+)  # fmt: skip
 
 
 @router.get(
@@ -46,10 +48,12 @@ async def _stored(request: Request) -> dict[str, Any]:
     if attachment := path_id(request):
         if document := await gateway.reads.attachment(caller.environment, caller.tenant, attachment):
             return document
+        if upload := await gateway.uploads.find(caller, attachment):
+            return upload
         if key := await gateway.reads.pending_key(caller.environment, caller.tenant, attachment):
             where = f"GET /mutations/{key.replace('#', '%23')}"
             raise Problem("attachment_not_stored_yet", f"The file is on its way; {where} tells its state.")
-        # Its mutation may have ended between the two look-ups.
+        # Its mutation may have ended between the look-ups.
         if document := await gateway.reads.attachment(caller.environment, caller.tenant, attachment):
             return document
     raise Problem("attachment_not_found", "There is no attachment with this id.")

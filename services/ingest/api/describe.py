@@ -6,7 +6,13 @@ from starlette.responses import Response
 
 from services.ingest.record_types import RecordType
 from shared.errors import REQUEST_CODES
-from shared.limits import IDEMPOTENCY_KEY_PATTERN, SECRET_OVERLAP_MOST_SECONDS, SECRET_OVERLAP_SECONDS
+from shared.limits import (
+    ATTACHMENT_TYPES,
+    FILES_PER_UPLOAD,
+    IDEMPOTENCY_KEY_PATTERN,
+    SECRET_OVERLAP_MOST_SECONDS,
+    SECRET_OVERLAP_SECONDS,
+)
 
 COMPONENTS: Final = "#/components/schemas/"
 ALWAYS: Final = ("malformed_request", "unauthorized", "forbidden", "unavailable", "internal_error")
@@ -100,6 +106,30 @@ def reset(summary: str, status: int) -> dict[str, Any]:
         "status_code": status,
         "response_class": Response,
         "responses": {status: _json("ResetAnswer", "The latest reset")} | _problems(*ALWAYS),
+    }
+
+
+def upload() -> dict[str, Any]:
+    """The route that takes temporary files."""
+    file = {"type": "string", "format": "binary"}
+    files = {"type": "array", "items": file, "minItems": 1, "maxItems": FILES_PER_UPLOAD}
+    form = {"type": "object", "properties": {"files": files}, "required": ["files"], "additionalProperties": False}
+    kind = {
+        "name": "type", "in": "query", "schema": {"type": "string", "enum": ATTACHMENT_TYPES, "default": "unassigned"},
+        "description": "What the files are for; read without regard to case.",
+    }  # fmt: skip
+    codes = (
+        "body_too_slow", "payload_too_large", "unsupported_media_type", "validation_failed", "quota_exceeded",
+        "over_capacity",
+    )  # fmt: skip
+    return {
+        "summary": "Upload files for a later assign",
+        "response_class": Response,
+        "responses": {200: _json("UploadedFiles", "Kept until expiresAt")} | _problems(*ALWAYS, *codes),
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
+            "parameters": [kind, SANDBOX],
+        },
     }
 
 

@@ -25,7 +25,7 @@ PAYLOADS: Final[tuple[type[BaseModel], ...]] = (
 ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
     schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
-    schemas_pages.RecordsPage, schemas_pages.RecordsAnswer, schemas_pages.AttachmentsPage,
+    schemas_pages.RecordsPage, schemas_pages.RecordsAnswer, schemas_pages.AttachmentsPage, schemas_out.UploadedFiles,
 )  # fmt: skip
 ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (TenantPayload, *schemas_admin.ANSWERS)
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}

@@ -17,6 +17,7 @@ from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
 from services.ingest.ports import Downloads, Ledger, Lists, Reads, Registry, Resets, TenantTopics
 from services.ingest.problems import FieldError, Problem
+from services.ingest.uploads import Uploads
 from shared import limits
 from shared.addresses import EgressPolicy
 from shared.urls import UrlRefused, check_url
@@ -35,6 +36,7 @@ class Gateway:
     reads: Reads
     lists: Lists
     downloads: Downloads
+    uploads: Uploads
     resets: Resets
     registry: Registry
     topics: TenantTopics

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic.alias_generators import to_camel
 
 
@@ -109,7 +109,7 @@ class RecordAnswer(Found):
 
 
 class Attachment(Answer):
-    """A stored file: judged type, size in bytes, SHA-256 in hex."""
+    """A file: judged type, what it is for, size in bytes, SHA-256 in hex; `expiresAt` while it is temporary."""
 
     id: str
     field: str | None
@@ -120,6 +120,7 @@ class Attachment(Answer):
     size: int | None
     sha256: str | None
     created_at: datetime | None
+    expires_at: datetime | None
     owners: list[RecordRef]
 
 
@@ -133,6 +134,22 @@ class AttachmentsAnswer(Found):
     """Stored files."""
 
     data: list[Attachment]
+
+
+class UploadedFile(Answer):
+    """A temporary file; its extension follows its bytes, size in bytes."""
+
+    attachment_id: str
+    attachment_name: str
+    type: str
+    created_at: datetime
+    extension: str
+    size: int
+    expires_at: datetime
+
+
+class UploadedFiles(RootModel[list[UploadedFile]]):
+    """In the order in which they came."""
 
 
 class LinkAnswer(Answer):
