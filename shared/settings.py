@@ -14,6 +14,7 @@ class EngineSettings(BaseSettings):
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     kafka_idempotence: bool = True  # the embedded broker has no idempotent producer
+    kafka_access_rules: bool = True  # the embedded broker takes none
     kafka_session_seconds: float = 10.0
     kafka_instance_id: str | None = None  # static membership, for rolling restarts
     mongodb_uri: str = "mongodb://127.0.0.1:27017"

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared import topics
 from shared.errors import DependencyUnavailable
+from shared.tenant_access import allow
 from shared.topics import TopicSpec
 
 ENSURE_SECONDS: Final = 3.0
@@ -17,8 +18,8 @@ ENSURE_SECONDS: Final = 3.0
 class KafkaTopics:
     """Makes tenants' topics on a running installation, replicated as the pipeline's own are."""
 
-    def __init__(self, bootstrap: str, seconds: float = ENSURE_SECONDS) -> None:
-        self._bootstrap, self._seconds = bootstrap, seconds
+    def __init__(self, bootstrap: str, access_rules: bool = True, seconds: float = ENSURE_SECONDS) -> None:
+        self._bootstrap, self._access_rules, self._seconds = bootstrap, access_rules, seconds
 
     async def ensure(self, specs: Sequence[TopicSpec]) -> None:
         """Have these topics exist, say `topics.tenant_topics(tenant)`; safe to repeat. Raises DependencyUnavailable."""
@@ -26,6 +27,17 @@ class KafkaTopics:
             async with asyncio.timeout(self._seconds):
                 await make_topics(self._bootstrap, specs, seconds=self._seconds)
         except (KafkaError, LookupError, OSError, TimeoutError) as error:
+            raise DependencyUnavailable("kafka", type(error).__name__) from error
+
+    async def ensure_tenant(self, tenant: str) -> None:
+        """Have a tenant's topics exist, and its principal's access to them. Raises DependencyUnavailable."""
+        await self.ensure(topics.tenant_topics(tenant))
+        if not self._access_rules:
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                await allow(self._bootstrap, [tenant], self._seconds)
+        except (KafkaError, OSError, TimeoutError) as error:
             raise DependencyUnavailable("kafka", type(error).__name__) from error
 
 

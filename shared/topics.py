@@ -58,6 +58,11 @@ def commands(tenant: str) -> str:
     return COMMANDS_PREFIX + tenant
 
 
+def reader_groups(tenant: str) -> str:
+    """How the names of the groups begin that a tenant may read its outcomes with."""
+    return f"{outcomes(tenant)}."  # no tenant's name holds a dot, so none is the beginning of another's
+
+
 def tenant_of(topic: str) -> str:
     """The tenant whose command topic this is."""
     return topic.removeprefix(COMMANDS_PREFIX)

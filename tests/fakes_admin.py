@@ -1,11 +1,10 @@
 """In-memory ports of the administration: a registry of tenants, and where their topics are made."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from shared.errors import DependencyUnavailable
 from shared.tenant_registry import Issued, Key, NotRegistered, Secret, Tenant
-from shared.topics import TopicSpec
+from shared.topics import tenant_topics
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -82,7 +81,7 @@ class InMemoryTopics:
         self.made: set[str] = set()
         self.away = False
 
-    async def ensure(self, specs: Sequence[TopicSpec]) -> None:
+    async def ensure_tenant(self, tenant: str) -> None:
         if self.away:
             raise DependencyUnavailable("kafka")
-        self.made |= {spec.name for spec in specs}
+        self.made |= {spec.name for spec in tenant_topics(tenant)}

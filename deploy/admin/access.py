@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 import orjson
 import typer
 
-from shared import limits, topics
+from shared import limits
 from shared.errors import DependencyUnavailable
 from shared.ledger import open_client
 from shared.sealing import SealBroken
@@ -139,7 +139,7 @@ def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[
 
 def _topics_ready(settings: EngineSettings, tenant: str) -> bool:
     try:
-        asyncio.run(KafkaTopics(settings.kafka_bootstrap).ensure(topics.tenant_topics(tenant)))
+        asyncio.run(KafkaTopics(settings.kafka_bootstrap, settings.kafka_access_rules).ensure_tenant(tenant))
     except DependencyUnavailable:
         return False
     return True

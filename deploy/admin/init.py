@@ -15,6 +15,7 @@ from shared.ledger import Client, create_indexes, databases, open_client, transl
 from shared.resets import Resets
 from shared.sealing import ensure_key_file
 from shared.settings import EngineSettings
+from shared.tenant_access import allow
 from shared.tenant_registry import open_registry
 from shared.topics import all_topics
 
@@ -38,9 +39,15 @@ class InitSettings(EngineSettings):
 
 
 async def initialise_topics(settings: InitSettings) -> None:
-    """Every topic of the pipeline and of all tenants: those of the settings, and those that were made later."""
-    specs = all_topics(await _tenants(settings), settings.topic_partitions)
+    """Every topic of the pipeline and of all tenants: those of the settings, and those that were made later.
+
+    Also what the tenants' principals may do there.
+    """
+    tenants = await _tenants(settings)
+    specs = all_topics(tenants, settings.topic_partitions)
     await create_topics(settings.kafka_bootstrap, specs, settings.topic_replication, settings.init_patience_seconds)
+    if settings.kafka_access_rules:
+        await allow(settings.kafka_bootstrap, tenants)
 
 
 async def _tenants(settings: InitSettings) -> list[str]:

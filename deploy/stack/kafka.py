@@ -64,6 +64,9 @@ def _settings(ports: Ports, directory: Path) -> dict[str, object]:
         "log.dirs": directory / "log",
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
+        # Clients that don't say who they are may do all, so rules of tenants can be set and looked at.
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
         # A killed broker may register again only when its old session has ended.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,

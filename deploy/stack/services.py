@@ -25,6 +25,7 @@ def engine_env(state: StateDir, ports: Ports, allow_loopback: bool, idempotence:
     return {
         "ENGINE_KAFKA_BOOTSTRAP": f"{LOOPBACK}:{ports['kafka']}",
         "ENGINE_KAFKA_IDEMPOTENCE": str(idempotence).lower(),
+        "ENGINE_KAFKA_ACCESS_RULES": str(idempotence).lower(),
         "ENGINE_MONGODB_URI": f"mongodb://{LOOPBACK}:{ports['mongodb']}",
         "ENGINE_S3_ENDPOINT": f"http://{LOOPBACK}:{ports['s3']}",
         "ENGINE_S3_BUCKET": BUCKET,

@@ -74,7 +74,7 @@ async def run(settings: IngestSettings) -> int:
             uploads=Uploads(MongoUploads(databases(client)), blobs, judge_bytes, settings.upload_rules()),
             resets=Resets(client),
             registry=open_registry(client, settings),
-            topics=KafkaTopics(settings.kafka_bootstrap),
+            topics=KafkaTopics(settings.kafka_bootstrap, settings.kafka_access_rules),
             policy=policy,
             ready=lambda: lifecycle.ready,
         )

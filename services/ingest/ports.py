@@ -7,7 +7,6 @@ from typing import Any, BinaryIO, Protocol
 from shared.ledger import MutationDocument
 from shared.resets import Reset
 from shared.tenant_registry import Issued, Key, Secret, Tenant
-from shared.topics import TopicSpec
 
 
 class Ledger(Protocol):
@@ -171,6 +170,6 @@ class Registry(Protocol):
 class TenantTopics(Protocol):
     """Where a tenant's topics are made."""
 
-    async def ensure(self, specs: Sequence[TopicSpec]) -> None:
-        """Have them exist; raises DependencyUnavailable."""
+    async def ensure_tenant(self, tenant: str) -> None:
+        """Have them exist, and the tenant's access to them; raises DependencyUnavailable."""
         ...

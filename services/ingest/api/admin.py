@@ -41,7 +41,7 @@ async def create_tenant(request: Request) -> Response:
             raise invalid(errors)
     tenant, new = await gateway.registry.create_tenant(payload.name)
     try:
-        await gateway.topics.ensure(topics.tenant_topics(payload.name))
+        await gateway.topics.ensure_tenant(payload.name)
         ready = "ready"
     except DependencyUnavailable:
         ready = "pending"
