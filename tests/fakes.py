@@ -1,10 +1,11 @@
 """Real, small stand-ins for outside systems: what the ports promise, in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import BinaryIO
+from functools import partial
+from typing import Any, BinaryIO
 
-from shared.errors import BlobMissing
+from shared.errors import BlobMissing, DependencyUnavailable
 
 
 class InMemoryBlobs:
@@ -48,3 +49,25 @@ class InMemoryBlobs:
 
     async def presign_get(self, key: str, seconds: int, filename: str, content_type: str) -> str:
         return f"memory:///{key}?seconds={seconds}"
+
+
+class Mortal:
+    """Passes calls on to what it stands before, and dies in one of them: before it, or just behind it."""
+
+    def __init__(self, target: Any, dies_at: int, after: bool) -> None:
+        self._target, self._left, self._after = target, dies_at, after
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._target, name)
+        if name == "list":
+            return method  # type: ignore[no-any-return]
+        return partial(self._call, method)
+
+    async def _call(self, method: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            raise DependencyUnavailable("process")
+        answer = await method(*arguments)
+        if self._left == 0:
+            raise DependencyUnavailable("process")
+        return answer

@@ -44,6 +44,7 @@ class House:
     decider: Decider
     erasure: Erasure
     uploads: MongoUploads
+    traces: MongoTraces
 
     async def insert(self, *documents: dict[str, Any]) -> None:
         await self.database.mutations.insert_many([dict(document) for document in documents])
@@ -69,15 +70,22 @@ class House:
     def ended(self) -> list[str]:
         return [event.mutation_id for event in self.publisher.sent if isinstance(event, MutationCompleted)]
 
+    def over(self, ledger: Any = None, traces: Any = None, blobs: Any = None) -> StorageHandler:
+        """Another worker in this house, with other ways to the same things."""
+        ledger, blobs = ledger or self.ledger, blobs or self.blobs
+        erasure = Erasure(ledger, traces or self.traces, blobs)
+        decider = Decider(ledger, FileStore(blobs, judge), self.uploads, erasure)
+        return StorageHandler(ledger, blobs, decider, erasure, self.publisher)
+
 
 @asynccontextmanager
 async def open_house(mongodb: str) -> AsyncIterator[House]:
     """Everything wired as in the service; the database is the environment `live`."""
     client = open_client(mongodb)
     ledger, blobs, publisher = MongoLedger(client), InMemoryBlobs(), RecordingPublisher()
-    uploads = MongoUploads(client)
-    erasure = Erasure(ledger, MongoTraces(client), blobs)
+    uploads, traces = MongoUploads(client), MongoTraces(client)
+    erasure = Erasure(ledger, traces, blobs)
     decider = Decider(ledger, FileStore(blobs, judge), uploads, erasure)
     handler = StorageHandler(ledger, blobs, decider, erasure, publisher)
-    yield House(databases(client)["live"], ledger, blobs, publisher, handler, decider, erasure, uploads)
+    yield House(databases(client)["live"], ledger, blobs, publisher, handler, decider, erasure, uploads, traces)
     await client.close()

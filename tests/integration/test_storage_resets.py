@@ -1,6 +1,6 @@
 """Emptying a tenant's sandbox: what goes, what stays, in which order, and what a kill in the middle leaves to do."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from shared.events import MutationCompleted, MutationFetched
 from shared.ledger import Client, databases, open_client
 from shared.resets import Resets
 from tests.factories import by_url, fetched, inline, mutation, new_id
-from tests.fakes import InMemoryBlobs
+from tests.fakes import InMemoryBlobs, Mortal
 
 HOUR = timedelta(hours=1)
 COLLECTIONS = ("mutations", "records", "attachments", "uploads", "deliveries", "attempts")
@@ -265,32 +265,6 @@ async def test_temporary_uploads_go_but_for_those_that_an_open_mutation_has_clai
 
     assert [each["_id"] async for each in house.sandbox.uploads.find({})] == ["claimed"]
     assert list(house.blobs.objects) == ["staging/sandbox/uploads/claimed/1"]
-
-
-class Killed(Exception):
-    """The process dies at this call."""
-
-
-class Mortal:
-    """Passes calls on to what it stands before, and dies in one of them: before it, or just behind it."""
-
-    def __init__(self, target: Any, dies_at: int, after: bool) -> None:
-        self._target, self._left, self._after = target, dies_at, after
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._target, name)
-        if name == "list":
-            return method  # type: ignore[no-any-return]
-        return partial(self._call, method)
-
-    async def _call(self, method: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        self._left -= 1
-        if self._left == 0 and not self._after:
-            raise DependencyUnavailable("process")
-        answer = await method(*arguments)
-        if self._left == 0:
-            raise DependencyUnavailable("process")
-        return answer
 
 
 @pytest.mark.parametrize("after", [False, True])
