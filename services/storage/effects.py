@@ -25,12 +25,15 @@ def document_effects(database: str, mutation: Document, decision: Decision) -> l
     """Attachments that lose their last owner become tombstones, and so do uploads that were assigned; what was claimed
     in vain is free again; an erasure is noted for its second pass."""
     place = place_name(mutation["tenant"], mutation["record"])
-    removal = without_owner(place)
-    operations = [UpdateOne({"_id": n}, removal, namespace=f"{database}.attachments") for n in decision.remove]
-    claimed = {"claimedBy": mutation["_id"], "endedAt": None}
-    ended, free = upload_end("assigned", datetime.now(UTC)), {"$set": {"claimedBy": None}}
-    uploads = dict.fromkeys(decision.assigned, ended) | dict.fromkeys(decision.release, free)
-    operations += [UpdateOne({"_id": n} | claimed, end, namespace=f"{database}.uploads") for n, end in uploads.items()]
+    operations: list[Operation] = []
+    if decision.remove:
+        removal = without_owner(place)
+        operations += [UpdateOne({"_id": n}, removal, namespace=f"{database}.attachments") for n in decision.remove]
+    if decision.assigned or decision.release:
+        claimed = {"claimedBy": mutation["_id"], "endedAt": None}
+        ended, free = upload_end("assigned", datetime.now(UTC)), {"$set": {"claimedBy": None}}
+        ends = dict.fromkeys(decision.assigned, ended) | dict.fromkeys(decision.release, free)
+        operations += [UpdateOne({"_id": n} | claimed, end, namespace=f"{database}.uploads") for n, end in ends.items()]
     if decision.erase is not None:
         note, mine = {"place": place, "at": decision.erase}, {"_id": mutation["_id"]}
         operations.append(UpdateOne(mine, {"$setOnInsert": note}, upsert=True, namespace=f"{database}.erasures"))

@@ -122,7 +122,12 @@ async def person(house: House) -> Person:
 async def test_after_an_erasure_nothing_personal_is_found_anywhere(house: House, person: Person) -> None:
     erase = person.erase()
     await house.insert(erase, *person.behind)
-    await house.handler.handle([fetched(each) for each in person.behind])  # one is parked, one waits behind it
+    by_fetcher = StagedObject(
+        key=f"staging/live/{person.behind[0]['_id']}/a", size=1, sha256="0", content_type=person.word
+    )
+    await house.blobs.put(by_fetcher.key, person.content, 1)
+    early = [fetched(person.behind[0], **{new_id(): by_fetcher}), fetched(person.behind[1])]
+    await house.handler.handle(early)  # parked
     assert len(await person.traces()) >= 10
 
     await house.handler.handle([fetched(erase)])

@@ -12,7 +12,7 @@ from services.storage.ledger import MongoLedger
 from services.storage.sweeper import Sweeper
 from shared.events import Environment, MutationCompleted, MutationFetched
 from shared.ledger import databases, open_client
-from tests.factories import mutation, new_id
+from tests.factories import mutation, new_id, upload
 from tests.fakes import InMemoryBlobs
 
 AGE = timedelta(hours=1)
@@ -144,6 +144,36 @@ async def test_of_the_stored_only_old_orphans_that_no_open_mutation_may_want_are
         house.hold(f"{prefix}/{orphan}")
     kept = {house.hold(f"{prefix}/{each}") for each in (f"{named}/now", f"{busy}/a", f"{worked}/a")}
     kept.add(house.hold(f"{prefix}/{young}/a", datetime.now(UTC)))
+
+    await house.sweeper.reconcile("live", AGE)
+
+    assert house.blobs.objects.keys() == kept
+
+
+async def test_of_staged_uploads_only_what_no_living_one_names_is_deleted(house: House) -> None:
+    alive, ended, unknown = upload(new_id()), upload(new_id(), endedAt=OLD), new_id()
+    await house.database.uploads.insert_many([alive, ended])
+    for orphan in (
+        ended["key"],
+        f"staging/live/uploads/{unknown}/a",
+        f"staging/live/uploads/{alive['_id']}/broken-off",
+    ):
+        house.hold(orphan)
+    kept = {
+        house.hold(alive["key"]),
+        house.hold(f"staging/live/uploads/{unknown}/young", datetime.now(UTC)),
+    }
+
+    await house.sweeper.sweep_staging("live", AGE)
+
+    assert house.blobs.objects.keys() == kept
+
+
+async def test_bytes_of_an_upload_that_may_still_be_assigned_are_no_orphans(house: House) -> None:
+    alive, ended = upload(new_id()), upload(new_id(), endedAt=OLD)
+    await house.database.uploads.insert_many([alive, ended])
+    house.hold(f"records/live/demo/{ended['_id']}/a")
+    kept = {house.hold(f"records/live/demo/{alive['_id']}/a")}
 
     await house.sweeper.reconcile("live", AGE)
 
