@@ -274,6 +274,7 @@ async def test_framework_errors_are_problems_too() -> None:
     assert (await send(stand, b"", "GET", "/nowhere")).status_code == 404
     wrong = await send(stand, b"", "PUT", "/candidates")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, POST")
+    assert (await send(stand, b"", "PUT", "/candidates/find")).headers["allow"] == "GET"
     assert (await send(stand, b"", "GET", "/candidates/1/")).status_code == 404
 
 

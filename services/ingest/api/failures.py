@@ -41,9 +41,10 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> str:
     """The methods of every route of this path; the framework names those of the first one only."""
-    routes = (context.original_route for context in iter_route_contexts(request.app.routes))
-    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return ", ".join(sorted({method for route in matching for method in getattr(route, "methods", ())}))
+    routes = [context.original_route for context in iter_route_contexts(request.app.routes)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    same_path = [route for route in matching if getattr(route, "path", "") == getattr(matching[0], "path", "")]
+    return ", ".join(sorted({method for route in same_path for method in getattr(route, "methods", ())}))
 
 
 def attach(app: FastAPI) -> None:
