@@ -21,6 +21,7 @@ BODY_BYTES: Final = 70 * 1000 * 1000
 RECORDS_PER_REQUEST: Final = 10
 ATTACHMENT_IDS_PER_REQUEST: Final = 100
 COMMAND_BYTES: Final = 8 * MIB  # a record on the command topic
+ASSIGNED_PER_REQUEST: Final = 10
 URL_LENGTH: Final = 2048
 IDEMPOTENCY_KEY_PATTERN: Final = r"^[A-Za-z0-9_.:+=~@-]{1,255}$"
 BYTES_IN_FLIGHT: Final = 256 * MIB  # of request bodies, a process
@@ -45,6 +46,10 @@ DEADLINE_SECONDS: Final = 24 * 3600
 KEPT_SECONDS: Final = 90 * 24 * 3600
 WINDOW_LEAST: Final = 50
 MAX_TRIES: Final = 3
+
+# Temporary uploads
+KEPT_AFTER_DEADLINE_SECONDS: Final = 3600  # an assign keeps its uploads until its deadline and so long
+UPLOAD_LONGEST_SECONDS: Final = 72 * 3600  # from the upload on, however many assigns are under way
 
 # Downloads
 DOWNLOAD_SECONDS: Final = 60.0  # all tries of one file, from the first connect

@@ -15,7 +15,7 @@ from shared.broker import Outgoing
 from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
 from shared.ledger import MutationDocument
-from tests.fakes_ingest import InMemoryBlobs, InMemoryLedger, RecordingRelay
+from tests.fakes_ingest import InMemoryBlobs, InMemoryLedger, RecordingKeeps, RecordingRelay
 
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"
 
@@ -55,7 +55,7 @@ class CommandStand:
         self.ledger, self.relay, self.blobs = InMemoryLedger(), RecordingRelay(), GatedBlobs()
         self.publisher = RecordingPublisher()
         self.dead: list[tuple[bytes, str]] = []
-        self.intake = Intake(self.ledger, self.relay, self.blobs)
+        self.intake = Intake(self.ledger, self.relay, self.blobs, RecordingKeeps(self.ledger))
         self.handler = CommandHandler(self.intake, Rejections(self.ledger, self.publisher), EgressPolicy())
 
     def received(self, value: bytes, kind: str = TYPE, tenant: str = "acme") -> Received:

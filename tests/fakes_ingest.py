@@ -48,6 +48,7 @@ class InMemoryLedger:
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, MutationDocument]] = {"live": {}, "sandbox": {}}
         self.records: set[tuple[str, str, str, str]] = set()
+        self.versions: dict[tuple[str, str, str, str], int] = {}
         self.away = False
         self.loses_answers = False
 
@@ -97,6 +98,10 @@ class InMemoryLedger:
         of_tenant = [one for one in creates if one["tenant"] == tenant and one["status"] in OPEN]
         return any(one.get("record") == record for one in of_tenant)
 
+    async def record_version(self, environment: str, tenant: str, record_type: str, record_id: str) -> int | None:
+        self._reach()
+        return self.versions.get((environment, tenant, record_type, record_id))
+
     def _next(self, environment: str, record: str) -> int:
         places = [place for one in self.documents[environment].values() for place in one.get("places", ())]
         return max((place["sequence"] for place in places if place["record"] == record), default=0) + 1
@@ -104,6 +109,20 @@ class InMemoryLedger:
     def _reach(self) -> None:
         if self.away:
             raise DependencyUnavailable("mongodb")
+
+
+class RecordingKeeps:
+    """Remembers which uploads were kept until when, and how many mutations the ledger held at that moment."""
+
+    def __init__(self, ledger: InMemoryLedger) -> None:
+        self.kept: list[tuple[str, str, list[str], datetime, int]] = []
+        self.away = False
+        self._ledger = ledger
+
+    async def keep(self, environment: str, tenant: str, uploads: Sequence[str], until: datetime) -> None:
+        if self.away:
+            raise DependencyUnavailable("mongodb")
+        self.kept.append((environment, tenant, list(uploads), until, len(self._ledger.documents[environment])))
 
 
 class RecordingRelay:
@@ -223,7 +242,7 @@ class IngestStand:
         self.uploads, self.later = InMemoryUploads(), timedelta()
         self.keys, self.ledger = InMemoryKeys(), InMemoryLedger()
         self.relay, self.blobs = RecordingRelay(), InMemoryBlobs()
-        self.reads = InMemoryReads(self.ledger)
+        self.reads, self.keeps = InMemoryReads(self.ledger), RecordingKeeps(self.ledger)
         self.resets = InMemoryResets()
         self.registry, self.topics = InMemoryRegistry(), InMemoryTopics()
         self.ready = True
@@ -231,7 +250,7 @@ class IngestStand:
         self.gateway = Gateway(
             keys=self.keys,
             bodies=self.bodies,
-            intake=Intake(self.ledger, self.relay, self.blobs),
+            intake=Intake(self.ledger, self.relay, self.blobs, self.keeps),
             ledger=self.ledger,
             reads=self.reads,
             lists=InMemoryLists(self.reads.records, self.reads.stored),

@@ -93,6 +93,12 @@ def limits_page() -> str:
             "",
             *temporary,
             "",
+            "## Attachment types",
+            "",
+            "Read without regard to case.",
+            "",
+            *(f"* `{name}`" for name in limits.ATTACHMENT_TYPES),
+            "",
         ]
     )
 

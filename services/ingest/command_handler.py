@@ -7,7 +7,6 @@ from typing import Final
 
 from services.ingest.commands import TYPE, Command, Read, read
 from services.ingest.drafts import Write
-from services.ingest.fingerprint import fingerprint
 from services.ingest.intake import Intake
 from services.ingest.operations import prepare
 from services.ingest.problems import FieldError, Problem, invalid
@@ -88,7 +87,7 @@ class CommandHandler:
         if prepared is None or errors:
             raise invalid(FieldError(f"/payload{each.field}", each.code, each.message) for each in errors)
         url = command.callback_url
-        digest = fingerprint(prepared.operation, prepared.target, None, url, command.payload)
+        digest = prepared.fingerprint(None, url)
         environment = "sandbox" if command.sandbox else "live"
         key, trace = command.idempotency_key, received.traceparent
         write = Write(environment, received.tenant, key, digest, url, trace, by_topic=True)

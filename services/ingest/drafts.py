@@ -9,7 +9,7 @@ from uuid_utils import uuid7
 from services.ingest.inline_files import InlineFile
 from services.ingest.record_types import RecordType
 from services.ingest.rehearsal import rehearsed
-from services.ingest.schemas import FilesPayload, RecordPayload
+from services.ingest.schemas import AssignPayload, FilesPayload, RecordPayload
 from shared import ledger as states
 from shared import limits
 from shared.events import Kind
@@ -30,6 +30,7 @@ class Write:
     callback_url: str | None
     traceparent: str
     by_topic: bool = False
+    versions: tuple[int, ...] | None = None  # the record must be at one of these (If-Match); None: at any
 
 
 @dataclass(slots=True)
@@ -51,16 +52,16 @@ class Drafter:
         self._now, self._new_id = now, new_id
 
     def created(self, write: Write, key: str, record_type: RecordType, payload: RecordPayload) -> Draft:
-        draft = self.drafted(write, key, "create", record_type, self._new_id())
+        draft = self.drafted(write, key, "create", {"type": record_type.name, "id": self._new_id()})
         draft.document["fields"] = payload.record_fields()
         self.add_files(write, draft, payload)
         return draft
 
-    def drafted(self, write: Write, key: str, kind: Kind, record_type: RecordType, record_id: str) -> Draft:
+    def drafted(self, write: Write, key: str, kind: Kind, record: dict[str, str]) -> Draft:
         now = self._now()
         document = MutationDocument(
             _id=self._new_id(), tenant=write.tenant, key=key, fingerprint=write.fingerprint, kind=kind,
-            record={"type": record_type.name, "id": record_id}, files={}, fileIds=[], status=states.ACCEPTED,
+            record=record, files={}, fileIds=[], status=states.ACCEPTED,
             parked=None, decision=None, outcome=None, owed=False, tries=0, published=None,
             traceparent=write.traceparent, createdAt=now, deadline=now + timedelta(seconds=limits.DEADLINE_SECONDS),
         )  # fmt: skip
@@ -79,6 +80,17 @@ class Drafter:
         for member in members:
             member["head"] = head["_id"]
         return head
+
+    def assigned(self, write: Write, records: list[dict[str, str]], payload: AssignPayload) -> Draft:
+        """The attachments keep the ids of the uploads."""
+        draft = self.drafted(write, write.key, "assign", records[0])
+        draft.document["records"] = records
+        draft.document["fileIds"] = [file.id for file in payload.attachments]
+        draft.document["files"] = {
+            file.id: {"field": None, "filename": file.name, "type": file.type, "upload": True}
+            for file in payload.attachments
+        }
+        return draft
 
     def add_files(self, write: Write, draft: Draft, payload: FilesPayload) -> None:
         """Small base64 stays in the ledger while the mutation's share lasts; the rest is to be staged."""

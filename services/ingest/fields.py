@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
 from services.ingest.json_text import LongText
+from shared import limits
 from shared.errors import REQUEST_CODES
 from shared.filenames import safe_name
-from shared.limits import IDEMPOTENCY_KEY_PATTERN
 from shared.urls import UrlRefused, check_url
 
 CUSTOM_FIELDS: Final = 100
@@ -20,6 +20,7 @@ CUSTOM_NAME: Final = 100
 CUSTOM_TEXT: Final = 2000
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 INT64: Final = range(-(2**63), 2**63)
+ATTACHMENT_TYPES: Final = {name.casefold(): name for name in limits.ATTACHMENT_TYPES}
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -89,6 +90,18 @@ def _scalar(value: object) -> object:
     return value
 
 
+def attachment_type(value: str) -> str | None:
+    """One of the attachment types as we spell it, however it is written."""
+    return ATTACHMENT_TYPES.get(value.casefold())
+
+
+def _attachment_type(value: str) -> str:
+    known = attachment_type(value)
+    if known is None:
+        raise refuse("invalid_value", f"Send one of {', '.join(limits.ATTACHMENT_TYPES)}.")
+    return known
+
+
 def _text(longest: int, *checks: Callable[[str], str]) -> Any:
     return Annotated[
         str, StringConstraints(min_length=1, max_length=longest), *map(AfterValidator, (_one_line, *checks))
@@ -107,8 +120,14 @@ Url = Annotated[str, AfterValidator(_url)]
 AttachmentId = Annotated[str, AfterValidator(_matching(UUID.pattern, "Send ids as the API gave them."))]
 IdempotencyKey = Annotated[
     str,
-    AfterValidator(_matching(IDEMPOTENCY_KEY_PATTERN, REQUEST_CODES["idempotency_key_invalid"].advice)),
-    WithJsonSchema({"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}),
+    AfterValidator(_matching(limits.IDEMPOTENCY_KEY_PATTERN, REQUEST_CODES["idempotency_key_invalid"].advice)),
+    WithJsonSchema({"type": "string", "pattern": limits.IDEMPOTENCY_KEY_PATTERN}),
+]
+RecordId = AttachmentId
+AttachmentType = Annotated[
+    str,
+    AfterValidator(_attachment_type),
+    WithJsonSchema({"type": "string", "enum": [*limits.ATTACHMENT_TYPES], "description": "without regard to case"}),
 ]
 CustomFields = Annotated[
     dict[Annotated[str, AfterValidator(_custom_name)], Annotated[Any, PlainValidator(_scalar)]],

@@ -9,17 +9,19 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from services.ingest.drafts import Draft, Drafter, Write
 from services.ingest.inline_files import InlineFile
-from services.ingest.ports import Ledger, Relay, Staging
+from services.ingest.ports import Keeps, Ledger, Relay, Staging
 from services.ingest.problems import Problem, no_record, unavailable
 from services.ingest.record_types import RecordType
-from services.ingest.schemas import FilesPayload, RecordPayload, UpdatePayload
+from services.ingest.schemas import AssignPayload, FilesPayload, RecordPayload, UpdatePayload
 from shared import ledger as states
+from shared import limits
 from shared.errors import DependencyUnavailable
 from shared.ledger import MutationDocument
 
@@ -38,8 +40,10 @@ class Accepted:
 class Intake:
     """Turns payloads into claimed mutations."""
 
-    def __init__(self, ledger: Ledger, relay: Relay, staging: Staging, drafter: Drafter | None = None) -> None:
-        self._ledger, self._relay, self._staging = ledger, relay, staging
+    def __init__(
+        self, ledger: Ledger, relay: Relay, staging: Staging, keeps: Keeps, drafter: Drafter | None = None
+    ) -> None:
+        self._ledger, self._relay, self._staging, self._keeps = ledger, relay, staging, keeps
         self._drafter = drafter or Drafter()
 
     async def create(self, write: Write, record_type: RecordType, payload: RecordPayload) -> Accepted:
@@ -69,13 +73,13 @@ class Intake:
 
     async def update(self, write: Write, record_type: RecordType, record_id: str, payload: UpdatePayload) -> Accepted:
         """New values for a record that is there, or on its way."""
-        draft = self._drafter.drafted(write, write.key, "update", record_type, record_id)
+        draft = self._drafter.drafted(write, write.key, "update", _record(record_type, record_id))
         draft.document["changes"] = payload.changes()
         return await self._on_record(write, draft)
 
     async def append(self, write: Write, record_type: RecordType, record_id: str, payload: FilesPayload) -> Accepted:
         """Files for a record that is there, or on its way."""
-        draft = self._drafter.drafted(write, write.key, "append", record_type, record_id)
+        draft = self._drafter.drafted(write, write.key, "append", _record(record_type, record_id))
         self._drafter.add_files(write, draft, payload)
         return await self._on_record(write, draft)
 
@@ -83,36 +87,72 @@ class Intake:
         self, write: Write, record_type: RecordType, record_id: str, attachment_ids: Sequence[str]
     ) -> Accepted:
         """Remove attachments of a record for good."""
-        draft = self._drafter.drafted(write, write.key, "remove", record_type, record_id)
+        draft = self._drafter.drafted(write, write.key, "remove", _record(record_type, record_id))
         draft.document["remove"] = list(dict.fromkeys(attachment_ids))
         return await self._on_record(write, draft)
 
     async def erase(self, write: Write, record_type: RecordType, record_id: str) -> Accepted:
         """Erase a record and every stored byte of it."""
-        return await self._on_record(write, self._drafter.drafted(write, write.key, "erase", record_type, record_id))
+        draft = self._drafter.drafted(write, write.key, "erase", _record(record_type, record_id))
+        return await self._on_record(write, draft)
+
+    async def assign(self, write: Write, payload: AssignPayload) -> Accepted:
+        """Temporary uploads for records that are there, or on their way; which of them still are, the outcome tells."""
+        draft = self._drafter.assigned(write, payload.records(), payload)
+        if held := await self._holder(write):
+            return await self._answer(write, held)
+        for record in draft.document["records"]:
+            if not await self._known(write, record):
+                raise no_record(record["type"], f"/{record['type']}Id")
+        # Before the insert: from the 202 on no upload may expire under the mutation.
+        until = draft.document["deadline"] + timedelta(seconds=limits.KEPT_AFTER_DEADLINE_SECONDS)
+        try:
+            await self._keeps.keep(write.environment, write.tenant, draft.document["fileIds"], until)
+        except DependencyUnavailable:
+            raise _unknown(write) from None
+        return await self._claim(write, draft)
 
     async def _on_record(self, write: Write, draft: Draft) -> Accepted:
         record = draft.document["record"]
-        if write.by_topic:
+        refusal = None
+        if not await self._known(write, record):
+            refusal = no_record(record["type"])
+        elif write.versions is not None:
+            present = await self._version(write, record)
+            if present in write.versions:
+                draft.document["expectedVersion"] = present
+            else:
+                refusal = Problem("version_conflict", field="If-Match")
+        if refusal is None:
             return await self._claim(write, draft)
-        try:
-            known = await self._ledger.record_known(write.environment, write.tenant, record["type"], record["id"])
-        except DependencyUnavailable:
-            raise _unknown(write) from None
-        if known:
-            return await self._claim(write, draft)
-        # A repetition gets its 202 again, also when the record has been erased since.
+        # A repetition gets its 202 again, also when the record has changed or been erased since.
         if held := await self._holder(write):
             return await self._answer(write, held)
-        raise no_record(record["type"])
+        raise refusal
+
+    async def _known(self, write: Write, record: dict[str, str]) -> bool:
+        if write.by_topic:
+            return True
+        try:
+            return await self._ledger.record_known(write.environment, write.tenant, record["type"], record["id"])
+        except DependencyUnavailable:
+            raise _unknown(write) from None
+
+    async def _version(self, write: Write, record: dict[str, str]) -> int | None:
+        try:
+            return await self._ledger.record_version(write.environment, write.tenant, record["type"], record["id"])
+        except DependencyUnavailable:
+            raise _unknown(write) from None
 
     async def _claim(self, write: Write, draft: Draft) -> Accepted:
         document = draft.document
         if draft.large and (held := await self._holder(write)):
             return await self._answer(write, held)
         staged = await self._stage(write, [draft])
+        records = document.get("records") or [document["record"]]
+        places = [_place(write.tenant, record) for record in records]
         try:
-            held = await self._ledger.claim(write.environment, document, [_place(write.tenant, document["record"])])
+            held = await self._ledger.claim(write.environment, document, places)
         except DependencyUnavailable:
             # The insert may be there, so what is staged stays; the sweeper removes it if no mutation holds it.
             raise _unknown(write) from None
@@ -172,6 +212,10 @@ class Intake:
         if keys:
             with suppress(DependencyUnavailable):
                 await self._staging.delete(keys)
+
+
+def _record(record_type: RecordType, record_id: str) -> dict[str, str]:
+    return {"type": record_type.name, "id": record_id}
 
 
 def _place(tenant: str, record: dict[str, str]) -> str:

@@ -106,6 +106,13 @@ class MongoLedger:
         async with translated():
             return await self._databases[environment].records.find_one(record, {"_id": 1}) is not None
 
+    async def record_version(self, environment: str, tenant: str, record_type: str, record_id: str) -> int | None:
+        """The present version of the tenant's record, unless it was erased or is not stored yet."""
+        record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
+        async with translated():
+            found = await self._databases[environment].records.find_one(record, {"version": 1})
+        return found["version"] if found else None
+
     async def _one(self, environment: str, query: Document) -> MutationDocument | None:
         async with translated():
             found = await self._databases[environment].mutations.find_one(query, {"fields": 0})
@@ -140,15 +147,17 @@ class MongoLedger:
             return {found["_id"]: found["largest"] async for found in cursor}
 
     async def _reached(self, environment: str, names: list[str]) -> dict[str, int]:
-        ids = {name.rsplit("/", 1)[1]: name for name in names}
+        # By id alone, which is indexed; by topic an id may be another tenant's, whose sequence is nobody's business.
+        ids = sorted({name.rsplit("/", 1)[1] for name in names})
         async with translated():
-            members = {"tenant": 1, "type": 1, "sequence": 1}
-            found = self._databases[environment].records.find({"_id": {"$in": list(ids)}}, members)
-            # By topic anybody's id may be named; a foreign record is not there.
-            return {ids[one["_id"]]: one.get("sequence", 0) async for one in found if _name(one) == ids[one["_id"]]}
+            cursor = self._databases[environment].records.find(
+                {"_id": {"$in": ids}}, {"tenant": 1, "type": 1, "sequence": 1}
+            )
+            found = {_named(each): each.get("sequence", 0) async for each in cursor}
+        return {name: sequence for name, sequence in found.items() if name in names}
 
 
-def _name(record: Document) -> str:
+def _named(record: Document) -> str:
     return f"{record['tenant']}/{record['type']}/{record['_id']}"
 
 

@@ -14,6 +14,7 @@ from services.ingest.command_consumer import CommandConsumer
 from services.ingest.command_handler import CommandHandler
 from services.ingest.intake import Intake
 from services.ingest.kafka import PatientKafka
+from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
 from services.ingest.lists import MongoLists
 from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
@@ -59,7 +60,7 @@ async def run(settings: IngestSettings) -> int:
         await stack.enter_async_context(background(watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
         ledger, policy = MongoLedger(client), EgressPolicy.from_settings(settings.egress_allow)
-        intake = Intake(ledger, relay, blobs)
+        intake = Intake(ledger, relay, blobs, MongoKeeps(databases(client)))
         commands = CommandHandler(intake, Rejections(ledger, kafka), policy)
         consumer = CommandConsumer(settings, commands, DeadLetters(kafka))
         await stack.enter_async_context(background(consumer.consume, on_failure=lifecycle.fail))

@@ -1,6 +1,6 @@
 """What a request asks for, checked and ready to be accepted: one way for HTTP and the command topic.
 
-Operation and target are part of the fingerprint, so they are made here and nowhere else.
+So the two doors can't differ, nor their fingerprints.
 """
 
 import asyncio
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.ingest.drafts import Write
-from services.ingest.fingerprint import CONTROL_MEMBERS
+from services.ingest.fingerprint import CONTROL_MEMBERS, fingerprint
 from services.ingest.intake import Accepted, Intake
 from services.ingest.problems import FieldError
 from services.ingest.record_types import RecordType
-from services.ingest.schemas import ErasePayload, RecordPayload, RemovePayload
+from services.ingest.schemas import AssignPayload, ErasePayload, RecordPayload, RemovePayload
 from services.ingest.validation import token, validated
 from shared import limits
 from shared.addresses import EgressPolicy
@@ -21,22 +21,14 @@ from shared.events import Kind
 
 CHECKED_IN_LOOP: Final = 256 * limits.KIB
 CONTROLS: Final = frozenset(CONTROL_MEMBERS)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A valid request: `accept` claims it; operation and target go into its fingerprint."""
-
-    operation: Kind
-    target: str
-    accept: Callable[[Intake, Write], Awaitable[Accepted]]
+Accept = Callable[[Intake, Write], Awaitable[Accepted]]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request before its payload is looked at; `ignored` are members that steer it and are no payload.
 
-    `record_type` is None for an assign, `record_id` (canonical) for a create and an assign.
+    `record_type` is None for an assign, `record_id` (canonical) for a create and an assign. An erase needs no payload.
     """
 
     operation: Kind
@@ -47,9 +39,23 @@ class Asked:
 
     @property
     def target(self) -> str:
-        """What it is about, for the fingerprint."""
+        """What it is about."""
         parts = (self.record_type.name if self.record_type else "attachments", self.record_id)
         return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A valid request; `accept` claims it."""
+
+    asked: Asked
+    accept: Accept
+
+    def fingerprint(self, if_match: str | None, callback_url: str | None) -> str:
+        """What a repetition must match; see services.ingest.fingerprint."""
+        asked = self.asked
+        payload = {} if asked.operation == "erase" and asked.payload is None else asked.payload
+        return fingerprint(asked.operation, asked.target, if_match, callback_url, payload)
 
 
 async def prepare(size: int, asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Prepared | None:
@@ -64,10 +70,7 @@ async def prepare(size: int, asked: Asked, policy: EgressPolicy, errors: list[Fi
 
 def _prepared(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Prepared | None:
     accept = PREPARERS[asked.operation](asked, policy, errors)
-    return Prepared(asked.operation, asked.target, accept) if accept else None
-
-
-Accept = Callable[[Intake, Write], Awaitable[Accepted]]
+    return Prepared(asked, accept) if accept else None
 
 
 def _create(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
@@ -135,6 +138,11 @@ def _erase(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Acce
     return (lambda intake, write: intake.erase(write, record_type, record_id)) if payload else None
 
 
+def _assign(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> Accept | None:
+    payload = validated(AssignPayload, asked.payload, policy, errors, ignored=asked.ignored)
+    return (lambda intake, write: intake.assign(write, payload)) if payload else None
+
+
 def _type(asked: Asked) -> RecordType:
     if asked.record_type is None:
         raise TypeError(f"{asked.operation} needs a record type")
@@ -154,4 +162,5 @@ PREPARERS: Final[Mapping[str, Preparer]] = {
     "append": _append,
     "remove": _remove,
     "erase": _erase,
+    "assign": _assign,
 }

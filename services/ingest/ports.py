@@ -34,6 +34,18 @@ class Ledger(Protocol):
         """Whether the tenant has this record, not erased, or an open create of it."""
         ...
 
+    async def record_version(self, environment: str, tenant: str, record_type: str, record_id: str) -> int | None:
+        """The present version of the tenant's record, unless it was erased or is not stored yet."""
+        ...
+
+
+class Keeps(Protocol):
+    """Temporary uploads, as far as an assign must know them; raises DependencyUnavailable."""
+
+    async def keep(self, environment: str, tenant: str, uploads: Sequence[str], until: datetime) -> None:
+        """Let none of the tenant's free uploads among these expire before this time (72 h after its upload at most)."""
+        ...
+
 
 class Relay(Protocol):
     """Publishes in the background; what it does not get to, it finds in the ledger later."""

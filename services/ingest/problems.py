@@ -71,6 +71,6 @@ def unavailable(detail: str | None = None) -> Problem:
     return Problem("unavailable", detail, headers={"Retry-After": "2"})
 
 
-def no_record(record_type: str) -> Problem:
+def no_record(record_type: str, field: str = "") -> Problem:
     """404 for an id that is none of this tenant's."""
-    return Problem("record_not_found", f"There is no {record_type} with this id.")
+    return Problem("record_not_found", f"There is no {record_type} with this id.", field=field)

@@ -187,6 +187,28 @@ class ErasePayload(Payload):
     """Nothing: what is erased stands in the path."""
 
 
+class AssignedFile(Payload):
+    """A temporary upload that becomes an attachment; without a name it keeps its own."""
+
+    id: fields.AttachmentId
+    type: fields.AttachmentType
+    name: fields.Filename | None = None
+
+
+class AssignPayload(Payload):
+    """Temporary uploads, each once, for at least one record; with several records each file belongs to all of them."""
+
+    attachments: Annotated[list[AssignedFile], Field(min_length=1, max_length=limits.ASSIGNED_PER_REQUEST)]
+    candidate_id: fields.RecordId | None = None
+    company_id: fields.RecordId | None = None
+    vacancy_id: fields.RecordId | None = None
+
+    def records(self) -> list[dict[str, str]]:
+        """{type, id} of each record, in a fixed order."""
+        named = {"candidate": self.candidate_id, "company": self.company_id, "vacancy": self.vacancy_id}
+        return [{"type": name, "id": record_id} for name, record_id in named.items() if record_id is not None]
+
+
 class TenantPayload(Payload):
     """A new tenant; its name becomes part of its topics' names."""
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from services.ingest.json_text import LongText
 from services.ingest.problems import FieldError
-from services.ingest.schemas import FilesPayload, Payload, UpdatePayload
+from services.ingest.schemas import AssignPayload, FilesPayload, Payload, UpdatePayload
 from shared import limits
 from shared.addresses import EgressPolicy
 
@@ -70,11 +70,27 @@ def _rules(model: type[Payload], payload: dict[str, Any]) -> Iterator[Finding]:
             yield "", "empty_request", f"Send at least one of {_names(model)}."
         for name in model.file_types:
             yield from _file_rules(name, payload.get(name))
+    elif issubclass(model, AssignPayload):
+        yield from _assign_rules(payload)
     elif issubclass(model, UpdatePayload):
         if not payload:
             yield "", "empty_request", f"Send at least one of {_names(model)}."
         for name in filter(payload.__contains__, model.elsewhere):
             yield f"/{name}", "wrong_endpoint", f"Files are not updated here: use {model.elsewhere[name]} to add some."
+
+
+def _assign_rules(payload: dict[str, Any]) -> Iterator[Finding]:
+    records = ("candidateId", "companyId", "vacancyId")
+    if all(payload.get(name) is None for name in records):
+        yield "", "missing", f"Send at least one of {', '.join(records)}."
+    files = payload.get("attachments")
+    seen: set[str] = set()
+    for n, file in enumerate(files[: limits.ASSIGNED_PER_REQUEST] if isinstance(files, list) else ()):
+        name = file.get("id") if isinstance(file, dict) else None
+        if isinstance(name, str):
+            if name in seen:
+                yield f"/attachments/{n}/id", "invalid_value", "Send each attachment once."
+            seen.add(name)
 
 
 def _names(model: type[Payload]) -> str:

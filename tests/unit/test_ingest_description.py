@@ -35,7 +35,7 @@ async def test_every_write_names_its_body_and_its_refusals(status: str) -> None:
     operations = [operation for methods in paths.values() for operation in methods.values()]
     with_body = [operation for operation in operations if "requestBody" in operation]
     writes = [operation for operation in with_body if operation["tags"] != ["administration"]]
-    assert len(writes) == 13
+    assert len(writes) == 17
     for operation in writes:
         [kind] = operation["requestBody"]["content"]
         assert kind == ("multipart/form-data" if "200" in operation["responses"] else "application/json")

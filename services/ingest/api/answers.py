@@ -74,7 +74,8 @@ def _mutation(document: MutationDocument) -> dict[str, Any]:
     return {
         "mutationId": document["_id"],
         "idempotencyKey": document["key"],
-        "record": {"type": document["record"]["type"], "id": document["record"]["id"]},
+        "record": document["record"],
+        "records": document.get("records") or [document["record"]],
         "attachments": [
             {"id": file_id, "field": file.get("field"), "filename": file.get("filename")} for file_id, file in listed
         ],

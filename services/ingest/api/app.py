@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from services.ingest.api import (
     admin,
+    assign,
     attachment_list,
     attachments,
     docs,
@@ -41,7 +42,7 @@ def build(gateway: Gateway) -> ASGIApp:
     lists = (*record_lists.routers, attachment_list.router)  # first: /candidates/find is no id
     for router in (*lists, *records.routers, *record_files.routers):
         app.include_router(router)
-    for part in (attachments, temporary, mutations, sandbox, admin, health, docs):
+    for part in (attachments, temporary, assign, mutations, sandbox, admin, health, docs):
         app.include_router(part.router)
     failures.attach(app)
     docs.attach(app)

@@ -37,8 +37,14 @@ class BodyReader:
     held: int = field(default=0, init=False)
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[Body]:
-        """The JSON body; its bytes count as in flight until the block ends. Raises Problem."""
+    async def read(self, request: Request, optional: bool = False) -> AsyncIterator[Body]:
+        """The JSON body; its bytes count as in flight until the block ends. Raises Problem.
+
+        Where it is optional, no body is an empty object.
+        """
+        if optional and _has_none(request):
+            yield Body({}, 0)
+            return
         _check_type(request)
         check_length(request, self.largest, ADVICE)
         size, text = 0, JsonText()
@@ -65,3 +71,8 @@ def _check_type(request: Request) -> None:
     charset = parameters.partition("charset=")[2].strip().strip('"')
     if media_type.strip() != "application/json" or charset not in ("", "utf-8", "utf8"):
         raise Problem("unsupported_media_type", field="Content-Type")
+
+
+def _has_none(request: Request) -> bool:
+    """A body is announced by its length or by chunks (RFC 9112, section 6)."""
+    return request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from services.ingest.record_types import RecordType
 from shared.errors import REQUEST_CODES
 from shared.limits import (
     ATTACHMENT_TYPES,
@@ -34,6 +33,14 @@ STEERING: Final = [
     {"name": "idempotencyKey", "in": "query", "schema": KEY_SCHEMA, "description": "The same, as a query parameter."},
     {"name": "callbackUrl", "in": "query", "schema": URL_SCHEMA, "description": "Where the outcome is sent."},
 ]
+TAG_SCHEMA: Final = {"type": "string", "examples": ['"3"']}
+IF_MATCH: Final = {
+    "name": "If-Match", "in": "header", "schema": TAG_SCHEMA,
+    "description": "The ETags of the versions that the record must have now and in its turn; * for any.",
+}  # fmt: skip
+IF_NONE_MATCH: Final = {
+    "name": "If-None-Match", "in": "header", "schema": TAG_SCHEMA, "description": "ETags of versions already known.",
+}  # fmt: skip
 ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 TENANT: Final = {"name": "tenant", "in": "path", "required": True, "schema": {"type": "string"}}
 PUBLIC_ID: Final = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -51,7 +58,6 @@ KEY: Final = {
 def write(schema: str, summary: str, *codes: str) -> dict[str, Any]:
     """A route that answers 202; `schema` names the model of its body, `codes` are problems beyond the usual ones."""
     body = {"required": True, "content": {"application/json": {"schema": {"$ref": COMPONENTS + schema}}}}
-    path = [ID] if "record_not_found" in codes else []
     replayed = {"description": "true when this key was used before", "schema": {"type": "string"}}
     answer = _json("AcceptedAnswer", "Accepted") | {"headers": {"Idempotency-Replayed": replayed}}
     return {
@@ -59,8 +65,26 @@ def write(schema: str, summary: str, *codes: str) -> dict[str, Any]:
         "status_code": 202,
         "response_class": Response,
         "responses": {202: answer} | _problems(*ALWAYS, *WRITES, *codes),
-        "openapi_extra": {"requestBody": body, "parameters": [*path, *STEERING, SANDBOX]},
+        "openapi_extra": {"requestBody": body, "parameters": [*STEERING, SANDBOX]},
     }
+
+
+def write_on_record(schema: str, summary: str, body_required: bool = True) -> dict[str, Any]:
+    """A write whose path names a record."""
+    described = write(schema, summary, "record_not_found", "version_conflict")
+    described["openapi_extra"]["requestBody"]["required"] = body_required
+    described["openapi_extra"]["parameters"][:0] = [ID, IF_MATCH]
+    return described
+
+
+def record(summary: str) -> dict[str, Any]:
+    """The route that reads one record."""
+    described = read("RecordAnswer", summary, "record_not_found")
+    tag = {"ETag": {"description": "The record's version, for If-Match", "schema": TAG_SCHEMA}}
+    described["responses"][200]["headers"] = tag
+    described["responses"][304] = {"description": "The record still has this version", "headers": tag}
+    described["openapi_extra"]["parameters"].append(IF_NONE_MATCH)
+    return described
 
 
 def read(schema: str, summary: str, *codes: str) -> dict[str, Any]:
@@ -131,15 +155,6 @@ def upload() -> dict[str, Any]:
             "parameters": [kind, SANDBOX],
         },
     }
-
-
-def refused_update(record_type: RecordType) -> dict[str, Any]:
-    """PATCH, which is not offered yet."""
-    summary = f"Update a {record_type.name} (not offered yet)"
-    described = write(record_type.update.__name__, summary, "record_not_found")
-    refusals = {status: answer for status, answer in described["responses"].items() if status != 202}
-    described["responses"] = refusals | _problems("method_not_allowed")
-    return described | {"status_code": 405}
 
 
 def administer(

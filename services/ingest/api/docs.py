@@ -13,15 +13,16 @@ from starlette.responses import HTMLResponse, Response
 
 from services.ingest.api import describe, schemas_admin, schemas_out, schemas_pages
 from services.ingest.record_types import RECORD_TYPES, RecordType
-from services.ingest.schemas import RemovePayload, TenantPayload
+from services.ingest.schemas import AssignPayload, ErasePayload, RemovePayload, TenantPayload
 from shared import limits
 from shared.errors import FIELD_CODES, OUTCOME_CODES, REQUEST_CODES, Code
 
 router = APIRouter(include_in_schema=False)
-PAYLOADS: Final[tuple[type[BaseModel], ...]] = (
-    *(each.create for each in RECORD_TYPES.values()), *(each.update for each in RECORD_TYPES.values()),
-    *(each.attachments for each in RECORD_TYPES.values()), RemovePayload,
+STEERED: Final[tuple[type[BaseModel], ...]] = (
+    *(each.update for each in RECORD_TYPES.values()), *(each.attachments for each in RECORD_TYPES.values()),
+    RemovePayload, ErasePayload, AssignPayload,
 )  # fmt: skip
+PAYLOADS: Final = (*(each.create for each in RECORD_TYPES.values()), *STEERED)
 ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
     schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
@@ -66,23 +67,30 @@ def _described(app: FastAPI) -> dict[str, Any]:
         [(model, "validation") for model in (*PAYLOADS, *ANSWERS, *ADMINISTRATION)],
         ref_template=describe.COMPONENTS + "{model}",
     )
-    definitions = schemas["$defs"] | dict(map(_create, RECORD_TYPES.values()))
-    for model in PAYLOADS:
-        definitions[model.__name__]["properties"] |= CONTROLS
+    definitions: dict[str, Any] = schemas["$defs"]
+    for record_type in RECORD_TYPES.values():
+        definitions |= _create(record_type, definitions[record_type.create.__name__])
+    for model in STEERED:
+        definitions[model.__name__] = _steered(definitions[model.__name__])
     key = {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A tenant's key"}
     admin = key | {"description": "An admin key, which has no tenant"}
     document["components"] = {"schemas": definitions, "securitySchemes": {"apiKey": key, "adminKey": admin}}
     return document | {"security": [{"apiKey": []}]}
 
 
-def _create(record_type: RecordType) -> tuple[str, dict[str, Any]]:
-    """One record, an array of up to 10, or an object with the array: name and schema."""
-    plural, one = record_type.plural, {"$ref": describe.COMPONENTS + record_type.create.__name__}
-    many = {"type": "array", "minItems": 1, "maxItems": limits.RECORDS_PER_REQUEST, "items": one}
-    wrapped = {
-        "type": "object", "properties": {plural: many} | CONTROLS, "required": [plural], "additionalProperties": False,
-    }  # fmt: skip
-    return f"Create{plural.title()}", {"anyOf": [one, many, wrapped]}
+def _steered(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a payload as a body, which takes the controls, too."""
+    return schema | {"properties": schema.get("properties", {}) | CONTROLS}
+
+
+def _create(record_type: RecordType, schema: dict[str, Any]) -> dict[str, Any]:
+    """One record, an array of up to 10, or an object with the array: schemas by name. Members take no controls."""
+    plural, member = record_type.plural, {"$ref": describe.COMPONENTS + record_type.create.__name__}
+    request, one = f"Create{plural.title()}", f"Create{record_type.name.title()}"
+    many = {"type": "array", "minItems": 1, "maxItems": limits.RECORDS_PER_REQUEST, "items": member}
+    wrapped = _steered({"type": "object", "properties": {plural: many}, "required": [plural]})
+    choices = [{"$ref": describe.COMPONENTS + one}, many, wrapped | {"additionalProperties": False}]
+    return {one: _steered(schema), request: {"anyOf": choices}}
 
 
 def page(document: dict[str, Any]) -> str:

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from uuid_utils import uuid7
 
 from services.ingest.api.body import BodyReader
+from services.ingest.api.preconditions import if_match, versions
 from services.ingest.auth import ApiKeys, Caller, identify, require_admin
 from services.ingest.drafts import Write
 from services.ingest.fields import UUID
-from services.ingest.fingerprint import fingerprint
 from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
 from services.ingest.ports import Downloads, Ledger, Lists, Reads, Registry, Resets, TenantTopics
@@ -66,11 +66,11 @@ class Controls:
     callback_url: str | None
     if_match: str | None
 
-    def write(self, request: Request, caller: Caller, asked: Prepared, payload: Any) -> Write:
-        """The write with its fingerprint; the payload must be valid."""
-        digest = fingerprint(asked.operation, asked.target, self.if_match, self.callback_url, payload)
-        trace: str = request.state.traceparent
-        return Write(caller.environment, caller.tenant, self.key, digest, self.callback_url, trace)
+    def write(self, request: Request, caller: Caller, prepared: Prepared) -> Write:
+        """The write with its fingerprint."""
+        digest, trace = prepared.fingerprint(self.if_match, self.callback_url), request.state.traceparent
+        wanted = versions(self.if_match)
+        return Write(caller.environment, caller.tenant, self.key, digest, self.callback_url, trace, versions=wanted)
 
 
 def controls(request: Request, body: Any, policy: EgressPolicy, errors: list[FieldError]) -> Controls:
@@ -84,7 +84,7 @@ def controls(request: Request, body: Any, policy: EgressPolicy, errors: list[Fie
     if any(url != urls[0] for url in urls):
         raise Problem("callback_url_conflict", field="callbackUrl")
     callback = _callback(urls[0], policy, errors) if urls else None
-    return Controls(next(iter(keys), None) or str(uuid7()), callback, request.headers.get("if-match"))
+    return Controls(next(iter(keys), None) or str(uuid7()), callback, if_match(request))
 
 
 def path_id(request: Request) -> str | None:

@@ -67,6 +67,7 @@ def _view(document: MutationDocument, delivery: dict[str, Any] | None) -> dict[s
         "status": document["status"],
         "sequence": places[0].get("sequence"),
         "record": record,
+        "records": outcome.get("records") or document.get("records") or ([record] if record else []),
         "attachments": outcome.get("attachments") if outcome else _pending(document),
         "removed": outcome.get("removed"),
         "error": outcome.get("error"),

@@ -22,9 +22,9 @@ class RecordFileRoutes:
         """Each path by itself, so that each is described by itself."""
         name, path = self._type.name, f"/{self._type.plural}/{{id}}/attachments"
         router = APIRouter(tags=[self._type.plural])
-        append = describe.write(self._type.attachments.__name__, f"Append files to a {name}", "record_not_found")
+        append = describe.write_on_record(self._type.attachments.__name__, f"Append files to a {name}")
         router.post(path, **append)(self.append)
-        remove = describe.write("RemovePayload", f"Remove attachments of a {name} for good", "record_not_found")
+        remove = describe.write_on_record("RemovePayload", f"Remove attachments of a {name} for good")
         router.delete(path, **remove)(self.remove)
         listed = describe.read("AttachmentsAnswer", f"List the stored attachments of a {name}", "record_not_found")
         router.get(path, **listed)(self.of_record)

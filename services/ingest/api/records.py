@@ -1,4 +1,4 @@
-"""Records of every type: create one or several, read one, and what an update may not do."""
+"""Records of every type: create one or several, read, update, erase."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from starlette.responses import Response
 
 from services.ingest.api import answers, describe
 from services.ingest.api.gateway import Gateway, gateway_of, path_id
+from services.ingest.api.preconditions import etag, unchanged
 from services.ingest.api.writes import accept
 from services.ingest.auth import Caller
-from services.ingest.problems import FieldError, Problem, invalid, no_record
+from services.ingest.problems import Problem, no_record
 from services.ingest.record_types import RECORD_TYPES, RecordType
 
 
@@ -26,9 +27,12 @@ class RecordRoutes:
         router = APIRouter(tags=[plural])
         create = describe.write(f"Create{plural.title()}", f"Create one {name}, or up to ten")
         router.post(f"/{plural}", **create)(self.create)
-        read = describe.read("RecordAnswer", f"Read a {name}", "record_not_found")
+        read = describe.record(f"Read a {name}")
         router.get(f"/{plural}/{{id}}", **read)(self.read)
-        router.patch(f"/{plural}/{{id}}", **describe.refused_update(self._type))(self.update)
+        update = describe.write_on_record(self._type.update.__name__, f"Update a {name}")
+        router.patch(f"/{plural}/{{id}}", **update)(self.update)
+        erase = describe.write_on_record("ErasePayload", f"Erase a {name}", body_required=False)
+        router.delete(f"/{plural}/{{id}}", **erase)(self.erase)
         return router
 
     async def create(self, request: Request) -> Response:
@@ -39,19 +43,20 @@ class RecordRoutes:
         """The record's fields, version and times."""
         caller = await gateway_of(request).caller(request)
         record = await record_of(request, caller, self._type)
-        return answers.found(request, shown(record))
+        tag = {"ETag": etag(record["version"])}
+        if unchanged(request, record["version"]):
+            return Response(status_code=304, headers=answers.NO_STORE | tag)
+        answer = answers.found(request, shown(record))
+        answer.headers.update(tag)
+        return answer
 
     async def update(self, request: Request) -> Response:
-        """Files have an endpoint of their own; other members can't be updated yet."""
-        gateway = gateway_of(request)
-        await gateway.caller(request)
-        async with gateway.bodies.read(request) as body:
-            members = body.value if isinstance(body.value, dict) else {}
-            message = f"Files are not updated here: use POST /{self._type.plural}/{{id}}/attachments to add some."
-            errors = [FieldError(f"/{name}", "wrong_endpoint", message) for name in self._type.files if name in members]
-        if errors:
-            raise invalid(errors)
-        raise Problem("method_not_allowed", "Updates are not offered yet.", headers={"Allow": "GET"})
+        """Arrays and objects replace, null clears; files have an endpoint of their own."""
+        return await accept(request, "update", self._type)
+
+    async def erase(self, request: Request) -> Response:
+        """The record and every stored byte of it, for good; a body is not needed."""
+        return await accept(request, "erase", self._type)
 
 
 def shown(record: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class AcceptedMutation(Answer):
     mutation_id: str
     idempotency_key: str
     record: RecordRef
+    records: list[RecordRef]
     attachments: list[AcceptedFile]
 
 
@@ -190,6 +191,7 @@ class Mutation(Answer):
     status: Literal["accepted", "applying", "completed", "partially_completed", "failed", "rejected"]
     sequence: int | None
     record: dict[str, Any] | None
+    records: list[dict[str, Any]]
     attachments: list[dict[str, Any]] | None
     removed: dict[str, Any] | None
     error: dict[str, Any] | None

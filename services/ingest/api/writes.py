@@ -20,13 +20,13 @@ async def accept(request: Request, operation: Kind, record_type: RecordType | No
         record_id = path_id(request)
         if record_id is None:
             raise no_record(record_type.name)
-    async with gateway.bodies.read(request) as body:
+    async with gateway.bodies.read(request, optional=operation == "erase") as body:
         errors: list[FieldError] = []
         steering = controls(request, body.value, gateway.policy, errors)
         asked = Asked(operation, record_type, record_id, body.value)
         prepared = await prepare(body.size, asked, gateway.policy, errors)
         if prepared is None or errors:
             raise invalid(errors)
-        write = steering.write(request, caller, prepared, body.value)
+        write = steering.write(request, caller, prepared)
         result = await prepared.accept(gateway.intake, write)
     return answers.accepted(request, write.key, result)
