@@ -51,10 +51,10 @@ def accepted(request: Request, key: str, result: Accepted) -> Response:
     return json_response(body, 202, {"Idempotency-Replayed": "true"} if result.replayed else None)
 
 
-def acknowledged(request: Request, data: Any) -> Response:
+def acknowledged(request: Request, message: str, data: Any) -> Response:
     """202 of what is no mutation: it has no key and no callback."""
     meta = {"sandboxEnabled": request.state.sandbox}
-    return json_response({"statusCode": 202, "message": ACCEPTED_MESSAGE, "data": data, "meta": meta}, 202)
+    return json_response({"statusCode": 202, "message": message, "data": data, "meta": meta}, 202)
 
 
 def problem(refusal: Problem, instance: str, sandbox: bool) -> Response:

@@ -25,7 +25,7 @@ async def reset(request: Request) -> Response:
     kept = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what MongoDB keeps of it
     asked = Reset(requestedAt=kept, completedAt=None)
     await gateway.resets.request(caller.tenant, asked["requestedAt"])
-    return answers.acknowledged(request, dict(asked))
+    return answers.acknowledged(request, "The sandbox is going to be emptied.", dict(asked))
 
 
 @router.get(PATH, **describe.reset("See how far the latest reset is", 200))
