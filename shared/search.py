@@ -22,5 +22,13 @@ def email_key(email: str) -> str | None:
 
 def phone_key(phone: str) -> str | None:
     """`p:` and the digits; `+49` and `0049` begin the same number. None without a digit."""
-    digits = NO_DIGIT.sub("", phone).removeprefix("00")
+    digits = plain_phone(phone).removeprefix("+")
     return f"p:{digits}" if digits else None
+
+
+def plain_phone(phone: str) -> str:
+    """The digits of a number; with its country a `+` comes first, also for `00`, and the `(0)` of trunk calls goes."""
+    digits = NO_DIGIT.sub("", phone)
+    if "+" not in phone and not digits.startswith("00"):
+        return digits
+    return "+" + NO_DIGIT.sub("", phone.replace("(0)", "", 1)).removeprefix("00")

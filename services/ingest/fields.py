@@ -3,9 +3,11 @@
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
@@ -13,14 +15,20 @@ from services.ingest.json_text import LongText
 from shared import limits
 from shared.errors import REQUEST_CODES
 from shared.filenames import safe_name
+from shared.search import plain_phone
 from shared.urls import UrlRefused, check_url
 
-CUSTOM_FIELDS: Final = 100
+CUSTOM_FIELDS: Final = 100  # as many members as any object may have
 CUSTOM_NAME: Final = 100
 CUSTOM_TEXT: Final = 2000
+PROSE: Final = 20_000
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+ONE_LINE: Final = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+NOT_IN_LINES: Final = re.compile(r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]")
+DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 INT64: Final = range(-(2**63), 2**63)
 ATTACHMENT_TYPES: Final = {name.casefold(): name for name in limits.ATTACHMENT_TYPES}
+CUSTOM_PATTERN: Final = r"^[^$.\u0000-\u001f\u007f-\u009f\u2028\u2029][^.\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -61,13 +69,6 @@ def _url(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _few(value: object) -> object:
-    """Refuse a wide map before anything in it is looked at."""
-    if isinstance(value, dict) and len(value) > CUSTOM_FIELDS:
-        raise refuse("too_many_items", f"Send at most {CUSTOM_FIELDS} custom fields.")
-    return value
-
-
 def _custom_name(name: str) -> str:
     """A name that BSON and MongoDB's operators leave alone."""
     if not 1 <= len(name) <= CUSTOM_NAME or name.startswith("$") or "." in name or CONTROL.search(name):
@@ -102,18 +103,88 @@ def _attachment_type(value: str) -> str:
     return known
 
 
-def _text(longest: int, *checks: Callable[[str], str]) -> Any:
-    return Annotated[
-        str, StringConstraints(min_length=1, max_length=longest), *map(AfterValidator, (_one_line, *checks))
-    ]
+def _one_of(*words: str) -> Any:
+    check = _matching("|".join(words), f"Send one of {', '.join(words)}.")
+    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", "enum": [*words]})]
+
+
+def _within(least: int, most: int) -> Any:
+    def check(value: int) -> int:
+        if not least <= value <= most:
+            raise refuse("invalid_value", f"Send a number from {least} to {most}.")
+        return value
+
+    return Annotated[int, AfterValidator(check), Field(json_schema_extra={"minimum": least, "maximum": most})]
+
+
+def _email(value: str) -> str:
+    """Domains know no case; what stands before the @ may."""
+    local, _, domain = value.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def _phone(value: str) -> str:
+    plain = plain_phone(value)
+    if plain == "+":
+        raise refuse("invalid_value", "Send digits behind the country's prefix.")
+    return plain
+
+
+def _date(value: str) -> str:
+    with suppress(ValueError):
+        if DATE.fullmatch(value):
+            return date.fromisoformat(value).isoformat()
+    raise refuse("invalid_value", "Send a date like 1990-12-31.")
+
+
+def _prose(value: object) -> object:
+    """Long strings come aside; what is far too long stays there, and is refused for it."""
+    if not isinstance(value, LongText) or value.overlong or value.size > 4 * PROSE:
+        return value
+    try:
+        return value.take().decode()
+    except UnicodeDecodeError:
+        raise refuse("invalid_value", "Send text in UTF-8.") from None
+
+
+def _lines(value: str) -> str:
+    if NOT_IN_LINES.search(value):
+        raise refuse("invalid_value", "Send text without control characters other than line breaks and tabs.")
+    return value
+
+
+def _text(longest: int, *checks: Callable[[str], str], pattern: str = ONE_LINE, strip: bool = False) -> Any:
+    """A text on one line; `pattern` tells the checks to readers of the schema."""
+    length = StringConstraints(min_length=1, max_length=longest, strip_whitespace=strip)
+    described = Field(json_schema_extra={"pattern": pattern})
+    return Annotated[str, length, *map(AfterValidator, (_one_line, *checks)), described]
+
+
+def _like(longest: int, pattern: str, message: str, *checks: Callable[[str], str]) -> Any:
+    """A text of one form, white space around it cut off."""
+    return _text(longest, _matching(pattern, message), *checks, pattern=rf"^\s*({pattern})\s*$", strip=True)
 
 
 Name = _text(200)
 Tag = _text(100)
+PostalCode = _text(20)
 ExternalId = _text(255)
-Email = _text(254, _matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]+", "Send an e-mail address like name@example.org."))
-Phone = _text(50, _matching(r"[+0-9 ().\-/x#*]*[0-9][+0-9 ().\-/x#*]*", "Send digits, spaces and + ( ) - . /"))
-Locale = _text(35, _matching(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "Send a language tag like en or de-CH."))
+Prose = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=PROSE),
+    AfterValidator(_lines),
+    BeforeValidator(_prose),
+    Field(json_schema_extra={"pattern": rf"^[^{NOT_IN_LINES.pattern[1:-1]}]*$"}),
+]
+Email = _like(254, r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]+", "Send an e-mail address like name@example.org.", _email)
+Phone = _like(50, r"\(?\+?([ ().\-/]*[0-9]){3,}[ ().\-/]*", "Send a number like +1 (555) 010-0199.", _phone)
+Locale = _like(35, r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "Send a language tag like en or de-CH.")
+Country = _like(2, r"[A-Za-z]{2}", "Send two letters of ISO 3166 like CH.", str.upper)
+Link = _like(2048, r"[Hh][Tt][Tt][Pp][Ss]?://[^\s<>\"\\]+", "Send an absolute http or https URL.")
+Date = Annotated[str, AfterValidator(_date), Field(json_schema_extra={"format": "date"})]
+EmploymentType = _one_of("full_time", "part_time", "contract", "temporary", "internship", "volunteer", "other")
+VacancyStatus = _one_of("draft", "open", "on_hold", "filled", "closed")
+Openings = _within(0, 10_000)
 TenantName = _text(40, _matching(r"[a-z0-9-]{1,40}", "Send 1 to 40 characters of a-z, 0-9 and -."))
 Filename = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_filename)]
 Url = Annotated[str, AfterValidator(_url)]
@@ -131,13 +202,18 @@ AttachmentType = Annotated[
 ]
 CustomFields = Annotated[
     dict[Annotated[str, AfterValidator(_custom_name)], Annotated[Any, PlainValidator(_scalar)]],
-    BeforeValidator(_few),
     WithJsonSchema(
         {
             "type": "object",
             "maxProperties": CUSTOM_FIELDS,
-            "propertyNames": {"minLength": 1, "maxLength": CUSTOM_NAME, "pattern": r"^[^$.][^.]*$"},
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": CUSTOM_TEXT},
+            "propertyNames": {"maxLength": CUSTOM_NAME, "pattern": CUSTOM_PATTERN},
+            "additionalProperties": {
+                "type": ["string", "number", "boolean", "null"],
+                "maxLength": CUSTOM_TEXT,
+                "pattern": r"^[^\u0000]*$",
+                "minimum": INT64.start,
+                "maximum": INT64.stop - 1,
+            },
         }
     ),
 ]

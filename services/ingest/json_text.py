@@ -31,6 +31,11 @@ class LongText:
     def __init__(self, content: bytearray, sha256: str, overlong: bool = False) -> None:
         self._bytes, self.sha256, self.overlong = content, sha256, overlong
 
+    @property
+    def size(self) -> int:
+        """How many bytes there are to take."""
+        return len(self._bytes)
+
     def take(self) -> bytearray:
         """The bytes, handed over: memory is needed once only. Empty the second time, or when overlong."""
         taken, self._bytes = self._bytes, bytearray()

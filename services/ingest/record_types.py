@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.ingest import schemas
+from services.ingest import record_schemas as schemas
 from services.ingest.schemas import FilesPayload, RecordPayload, UpdatePayload
 
 

@@ -17,6 +17,7 @@ EXPECTED: Final = {
     "bool_type": "true or false",
     "list_type": "an array",
     "dict_type": "an object",
+    "int_type": "a whole number",
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
@@ -41,8 +42,8 @@ def validated(
         return None
     if ignored:
         payload = {name: member for name, member in payload.items() if name not in ignored}
-    if _too_wide(model, payload):
-        errors.append(FieldError(at, "too_many_items", f"No object may have more than {MEMBERS} members."))
+    if wide := _too_wide(payload):
+        errors += [FieldError(at + pointer, "too_many_items", f"Send at most {MEMBERS} members.") for pointer in wide]
         return None
     found = [FieldError(at + pointer, code, message) for pointer, code, message in _rules(model, payload)]
     if issubclass(model, UpdatePayload):
@@ -55,12 +56,17 @@ def validated(
     return None if found else result
 
 
-def _too_wide(model: type[Payload], payload: dict[str, Any]) -> bool:
-    """Whether the payload or a file has more members than any of ours: each unknown one would cost an error."""
-    names = model.file_types if issubclass(model, FilesPayload) else ()
-    files = (payload.get(name) for name in names)
-    listed = [file for of_field in files for file in (of_field if isinstance(of_field, list) else [of_field])]
-    return any(isinstance(part, dict) and len(part) > MEMBERS for part in [payload, *listed[: 2 * MEMBERS]])
+def _too_wide(payload: dict[str, Any]) -> list[str]:
+    """Pointers of objects with more members than any of ours: each unknown one would cost an error."""
+    if len(payload) > MEMBERS:
+        return [""]
+    parts: list[tuple[str, Any]] = []
+    for name, member in payload.items():
+        if isinstance(member, dict):
+            parts.append((token(name), member))
+        elif isinstance(member, list):
+            parts += [(f"{token(name)}/{n}", item) for n, item in enumerate(member[:MEMBERS])]
+    return [pointer for pointer, part in parts if isinstance(part, dict) and len(part) > MEMBERS]
 
 
 def _rules(model: type[Payload], payload: dict[str, Any]) -> Iterator[Finding]:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
 from shared.ledger import databases, open_client
 from tests.factories import mutation, new_id
@@ -94,6 +96,71 @@ async def test_the_same_sequence_is_free_in_another_place_pair(live: Any) -> Non
 
     with pytest.raises(Exception, match="E11000"):
         await live.mutations.insert_one(mutation(places=[{"record": b, "sequence": 5}]))
+
+
+async def test_one_claim_takes_the_next_sequence_in_each_of_several_records(
+    gateways: list[MongoLedger], live: Any
+) -> None:
+    candidate, company = new_id(), new_id()
+    names = [f"demo/candidate/{candidate}", f"demo/company/{company}"]
+    await gateways[0].claim("live", *unplaced("create", candidate))
+    await live.records.insert_one({"_id": company, "tenant": "demo", "type": "company", "sequence": 7, "version": 7})
+
+    both = [(unplaced("assign", candidate)[0], names[:: 1 if n % 2 else -1]) for n in range(12)]
+    held = await asyncio.gather(*(gateways[n % 3].claim("live", *claim) for n, claim in enumerate(both)))
+
+    assert [[place["record"] for place in each["places"]] for each in held] == [claim[1] for claim in both]
+    taken = {name: sorted(place["sequence"] for each in held for place in each["places"] if place["record"] == name)
+             for name in names}  # fmt: skip
+    assert taken == {names[0]: list(range(2, 14)), names[1]: list(range(8, 20))}
+
+
+async def test_a_record_of_another_tenant_tells_nothing_by_its_sequence(gateways: list[MongoLedger], live: Any) -> None:
+    record = new_id()
+    await live.records.insert_one({"_id": record, "tenant": "other", "type": "candidate", "sequence": 41})
+
+    document = await gateways[0].claim("live", *unplaced("append", record))
+
+    assert document["places"] == [{"record": f"demo/candidate/{record}", "sequence": 1}]
+
+
+async def test_version_is_told_to_its_tenant_until_the_record_is_erased(gateways: list[MongoLedger], live: Any) -> None:
+    record = new_id()
+    await live.records.insert_one({"_id": record, "tenant": "demo", "type": "company", "sequence": 9, "version": 7})
+
+    assert await gateways[0].record_version("live", "demo", "company", record) == 7
+    for environment, tenant, record_type in (
+        ("sandbox", "demo", "company"), ("live", "other", "company"), ("live", "demo", "vacancy"),
+    ):  # fmt: skip
+        assert await gateways[0].record_version(environment, tenant, record_type, record) is None
+    await live.records.update_one({"_id": record}, {"$set": {"removedAt": datetime.now(UTC)}})
+    assert await gateways[0].record_version("live", "demo", "company", record) is None
+
+
+async def test_free_uploads_are_kept_and_those_taken_ended_expired_or_foreign_are_not(live: Any) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    soon, until = now + timedelta(hours=1), now + timedelta(hours=25)
+    free = {"tenant": "demo", "createdAt": now, "expiresAt": soon, "keepUntil": None, "claimedBy": None}
+    changed: dict[str, dict[str, Any]] = {
+        "free": {},
+        "kept longer": {"keepUntil": now + timedelta(hours=30)},
+        "kept though expired": {"expiresAt": now - timedelta(hours=1), "keepUntil": soon},
+        "near its end": {"createdAt": now - timedelta(hours=70)},
+        "expired": {"expiresAt": now - timedelta(hours=1)},
+        "taken": {"claimedBy": new_id()},
+        "ended": {"endedAt": now},
+        "foreign": {"tenant": "other"},
+    }
+    uploads = {name: free | change | {"_id": new_id()} for name, change in changed.items()}
+    await live.uploads.insert_many(list(uploads.values()))
+
+    ids = [str(upload["_id"]) for upload in uploads.values()]
+    await MongoKeeps({"live": live}).keep("live", "demo", [*ids, new_id()], until)
+
+    found = {each["_id"]: each["keepUntil"] async for each in live.uploads.find({"_id": {"$in": ids}})}
+    kept = {"free": until, "kept longer": now + timedelta(hours=30), "kept though expired": until,
+            "near its end": now + timedelta(hours=2)}  # fmt: skip
+    assert {name: found[upload["_id"]] for name, upload in uploads.items()} == dict.fromkeys(changed) | kept
 
 
 def _array(key: str) -> tuple[Any, list[Any]]:

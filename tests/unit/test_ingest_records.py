@@ -81,6 +81,65 @@ async def test_update_sets_what_has_a_value_and_clears_what_is_null(name: str, p
     assert (document["key"], document["fileIds"], "expectedVersion" in document) == ("k1", [], False)
 
 
+async def test_members_are_stored_in_one_form_however_they_are_written() -> None:
+    stand = IngestStand()
+    written = {"email": "  Ann.Example@Example.TEST ", "phone": "00 1 (0) 555-010.0199", "locale": " de-CH"}
+    address = {"postalCode": "8000", "country": "ch", "region": None}
+    body = written | {"address": address, "dateOfBirth": "1990-12-31", "links": ["HTTPS://a.example.org/x?y#z"]}
+    assert (await send(stand, "POST", "/candidates", json=body)).status_code == 202
+    assert stand.mutations()[0]["fields"] == {
+        "email": "Ann.Example@example.test",
+        "phone": "+15550100199",
+        "locale": "de-CH",
+        "address": {"postalCode": "8000", "country": "CH"},
+        "dateOfBirth": "1990-12-31",
+        "links": ["HTTPS://a.example.org/x?y#z"],
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["Line\n\tline", "ä" * 20_000, "\U0001f40d" * 20_000, "a" * 8192, "a" * 8193, '"\\' * 9999]
+)
+@pytest.mark.parametrize(("name", "plural"), TYPES)
+async def test_long_texts_are_stored_as_they_are_sent(name: str, plural: str, text: str) -> None:
+    stand, member = stand_with(name), "summary" if name == "candidate" else "description"
+    assert (await send(stand, "POST", f"/{plural}", json={member: text})).status_code == 202
+    assert (await send(stand, "PATCH", f"/{plural}/{RECORD}", json={member: text})).status_code == 202
+    created, updated = stand.mutations()
+    assert created["fields"][member] == updated["changes"]["set"][member] == text
+
+
+VACANCY = {
+    "title": "Baker", "location": "Remote", "employmentType": "part_time", "status": "open", "openings": 2,
+    "companyId": OTHER, "externalId": "v-1", "tags": ["bread"], "locale": "en", "customFields": {"shift": 1},
+}  # fmt: skip
+
+
+async def test_vacancy_takes_what_a_vacancy_has() -> None:
+    stand = IngestStand()
+    assert (await send(stand, "POST", "/vacancies", json=VACANCY)).status_code == 202
+    assert stand.mutations()[0]["fields"] == VACANCY
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"employmentType": "Teilzeit"}, "invalid_value"),
+        ({"status": "OPEN"}, "invalid_value"),
+        ({"status": 1}, "invalid_type"),
+        ({"openings": -1}, "invalid_value"),
+        ({"openings": 10**30}, "invalid_value"),
+        ({"openings": True}, "invalid_type"),
+        ({"openings": "2"}, "invalid_type"),
+        ({"companyId": "acme"}, "invalid_value"),
+        ({"companyId": 7}, "invalid_type"),
+    ],
+)
+async def test_vacancy_that_can_not_be_is_refused(changed: dict[str, Any], code: str) -> None:
+    answer = await send(IngestStand(), "POST", "/vacancies", json=VACANCY | changed)
+    assert (answer.status_code, codes(answer)) == (422, [(f"/{next(iter(changed))}", code)])
+
+
 @pytest.mark.parametrize(
     ("body", "wanted"),
     [

@@ -18,7 +18,8 @@ def test_addresses_that_differ_in_more_than_case_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "phone", ["+1 (555) 010-0199", "0015550100199", "1.555.010.0199", "1/555-0100199", "+15550100199"]
+    "phone",
+    ["+1 (555) 010-0199", "0015550100199", "1.555.010.0199", "1/555-0100199", "+15550100199", "+1 (0) 555 0100199"],
 )
 def test_punctuation_of_a_number_does_not_matter(phone: str) -> None:
     assert phone_key(phone) == "p:15550100199"
