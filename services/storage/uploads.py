@@ -12,6 +12,7 @@ from services.storage.effects import upload_end
 from shared import ledger
 from shared.events import Environment
 from shared.ledger import OPEN, Client, Document, translated
+from shared.uploads import alive
 
 FREE: Final[Document] = {"claimedBy": None, "endedAt": None}
 
@@ -91,6 +92,5 @@ class MongoUploads:
 
 
 def _claim(name: str, mutation: Document, holder: str | None, now: datetime) -> UpdateOne:
-    alive = [{"expiresAt": {"$gt": now}}, {"keepUntil": {"$gt": now}}]
-    free = {"_id": name, "tenant": mutation["tenant"], "claimedBy": holder, "endedAt": None, "$or": alive}
+    free = {"_id": name, "tenant": mutation["tenant"], "claimedBy": holder} | alive(now)
     return UpdateOne(free, {"$set": {"claimedBy": mutation["_id"]}})
