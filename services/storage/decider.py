@@ -76,7 +76,7 @@ class Decider:
             case "erase":
                 return await self._erase(environment, mutation, records)
             case "assign":
-                mine = {name: gathered.uploads[name] for name in uploads_of(mutation) if name in gathered.uploads}
+                mine = _own_uploads(mutation, gathered.uploads)
                 files = await self._files.assign(environment, mutation, mine)
                 return decide_assign(mutation, records, files, mine)
         try:
@@ -90,6 +90,12 @@ class Decider:
         attachments = await self._ledger.attachments_of(environment, place)
         staged = await self._erasure.staged(environment, place)
         return decide_erasure(mutation, records, attachments, staged, datetime.now(UTC))
+
+
+def _own_uploads(mutation: Document, found: Mapping[str, Document]) -> dict[str, Document]:
+    """Those that it names and that are its tenant's: nothing of a foreign one is told, not even its name."""
+    named = {name: found[name] for name in uploads_of(mutation) if name in found}
+    return {name: each for name, each in named.items() if each["tenant"] == mutation["tenant"]}
 
 
 def _refused(work: Work, found: Records) -> Decision | None:

@@ -37,10 +37,11 @@ class FileStore:
     async def assign(
         self, environment: Environment, mutation: Document, uploads: Mapping[str, Document]
     ) -> dict[str, FileResult]:
-        """The uploads of an assign that it has claimed, judged when they came; an error for each of the others."""
+        """Of its tenant's uploads those that it has claimed, judged when they came; an error for each of the others."""
         files: dict[str, Document] = mutation.get("files") or {}
-        mine = {name: each for name, each in uploads.items() if each["tenant"] == mutation["tenant"]}
-        results = await asyncio.gather(*(self._upload(environment, mutation, name, mine.get(name)) for name in files))
+        results = await asyncio.gather(
+            *(self._upload(environment, mutation, name, uploads.get(name)) for name in files)
+        )
         return dict(zip(files, results, strict=True))
 
     async def _upload(

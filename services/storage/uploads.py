@@ -68,7 +68,7 @@ class MongoUploads:
         self, environment: Environment, uploads: Iterable[Document], besides: set[str]
     ) -> dict[str, str]:
         """Those of these uploads, with their holders, that are claimed by what is not open."""
-        held = {each["_id"]: each["claimedBy"] for each in uploads if each["claimedBy"] and not each.get("endedAt")}
+        held = {each["_id"]: each["claimedBy"] for each in uploads if each.get("claimedBy") and not each.get("endedAt")}
         holders = set(held.values()) - besides
         if not holders:
             return {}

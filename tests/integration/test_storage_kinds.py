@@ -138,6 +138,16 @@ async def test_every_file_of_an_assign_has_its_own_outcome(house: House) -> None
     assert (await house.database.uploads.find_one({"_id": foreign}))["claimedBy"] is None
 
 
+async def test_nothing_of_another_tenants_upload_is_told_or_touched(house: House) -> None:
+    record, foreign = await candidate(house), await staged(house, tenant="other")
+
+    outcome = await house.work_off(assign({record: 2}, foreign))
+
+    [state] = outcome["attachments"]
+    assert (state["error"]["code"], state["filename"], state["size"]) == ("not_found", None, None)
+    assert (await house.database.uploads.find_one({"_id": foreign}))["claimedBy"] is None
+
+
 async def test_an_assign_that_stores_nothing_fails_and_changes_no_record(house: House) -> None:
     record = await candidate(house)
 
