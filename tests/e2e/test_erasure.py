@@ -8,7 +8,6 @@ import signal
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import bson
 import pytest
 
@@ -89,13 +88,8 @@ class Person:
         ]
 
     async def _upload(self) -> str:
-        form = aiohttp.FormData()
-        form.add_field("files", self._content(), filename=f"{self.canary}.pdf", content_type="application/pdf")
-        url, headers = f"{self.client.handle['http']}/attachments/temporary", {"x-api-key": self.client.key}
-        async with self.client.session.post(url, data=form, headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
-            [uploaded] = await answer.json()
-            return str(uploaded["attachmentId"])
+        [uploaded] = await self.client.upload((f"{self.canary}.pdf", self._content(), "application/pdf"))
+        return str(uploaded["attachmentId"])
 
 
 def spellings(canary: str) -> list[bytes]:

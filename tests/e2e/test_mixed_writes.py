@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -115,17 +114,6 @@ async def producing(client: Client) -> AsyncIterator[AIOKafkaProducer]:
         await producer.stop()
 
 
-async def upload(client: Client, count: int) -> list[str]:
-    """So many temporary uploads."""
-    form = aiohttp.FormData()
-    for n in range(count):
-        form.add_field("files", PNG, filename=f"{n}.png", content_type="image/png")
-    url, headers = f"{client.handle['http']}/attachments/temporary", {"x-api-key": client.key}
-    async with client.session.post(url, data=form, headers=headers) as answer:
-        assert answer.status == 200, await answer.text()
-        return [each["attachmentId"] for each in await answer.json()]
-
-
 async def created(client: Client, count: int) -> list[Record]:
     """Candidates that are there, each with a few files and uploads of its own."""
     files = [inline(f"{n}.txt", b"x%d" % n, "text/plain") for n in range(INITIAL_FILES)]
@@ -136,8 +124,10 @@ async def created(client: Client, count: int) -> list[Record]:
         assert answer.status == 202, answer.body
         for one in answer.mutations:
             ids = [file["id"] for file in one["attachments"]]
+            uploaded = await client.upload(*((f"{n}.png", PNG, "image/png") for n in range(UPLOADS)))
+            uploads = [each["attachmentId"] for each in uploaded]
             model = Model(person(), set(ids))
-            records.append(Record(one["record"]["id"], model, list(ids), await upload(client, UPLOADS)))
+            records.append(Record(one["record"]["id"], model, list(ids), uploads))
     return records
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-import aiohttp
 import bson
 import pytest
 
@@ -50,12 +49,8 @@ async def planted(client: Client) -> dict[str, str]:
         await client.outcome(answer)
         ids |= {plural: answer.mutation["record"]["id"], "attachment": answer.mutation["attachments"][0]["id"]}
         ids |= {"mutation": answer.mutation["mutationId"], "key": answer.body["data"]["idempotencyKey"]}
-    form = aiohttp.FormData()
-    form.add_field("files", photograph(), filename="b.png", content_type="image/png")
-    url, headers = f"{client.handle['http']}/attachments/temporary", {"x-api-key": client.key}
-    async with client.session.post(url, data=form, headers=headers) as answer:
-        assert answer.status == 200, await answer.text()
-        ids["upload"] = (await answer.json())[0]["attachmentId"]
+    [uploaded] = await client.upload(("b.png", photograph(), "image/png"))
+    ids["upload"] = uploaded["attachmentId"]
     return ids
 
 
