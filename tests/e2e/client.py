@@ -73,12 +73,12 @@ class Client:
             parsed = await answer.json(content_type=None) if "json" in answer.content_type else await answer.text()
             return Answer(answer.status, answer.headers, parsed)
 
-    async def upload(self, *files: tuple[str, bytes, str]) -> list[Json]:
+    async def upload(self, *files: tuple[str, bytes, str], prefix: str = "") -> list[Json]:
         """Temporary uploads of (name, content, content type) in one request."""
         form = aiohttp.FormData()
         for name, content, content_type in files:
             form.add_field("files", content, filename=name, content_type=content_type)
-        url = f"{self.handle['http']}/attachments/temporary"
+        url = f"{self.handle['http']}{prefix}/attachments/temporary"
         async with self.session.post(url, data=form, headers={"x-api-key": self.key}) as answer:
             assert answer.status == 200, await answer.text()
             uploaded: list[Json] = await answer.json()
