@@ -51,6 +51,37 @@ async def test_both_doors_give_the_same_request_the_same_fingerprint() -> None:
     assert by_topic.mutations()[0]["fingerprint"] == by_http.mutations()[0]["fingerprint"]
 
 
+ID, OTHER = "01890000-0000-7000-8000-000000000001", "01890000-0000-7000-8000-000000000002"
+ASSIGN = {"attachments": [{"id": OTHER, "type": "cv"}], "candidateId": ID, "companyId": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "asked"),
+    [
+        ("PATCH", f"/vacancies/{ID}", {"title": None}, {"operation": "update", "recordType": "vacancy"}),
+        ("DELETE", f"/companies/{ID}", None, {"operation": "erase", "recordType": "company"}),
+        ("DELETE", f"/candidates/{ID}/attachments", {"attachmentIds": [OTHER]},
+         {"operation": "remove", "recordType": "candidate"}),
+        ("POST", "/attachments/temporary/assign", ASSIGN, {"operation": "assign", "recordType": None}),
+    ],
+)  # fmt: skip
+async def test_every_operation_is_the_same_by_both_doors(method: str, path: str, body: Any, asked: Any) -> None:
+    by_topic, by_http = CommandStand(), IngestStand()
+    record = None if asked["operation"] == "assign" else ID
+    await by_topic.send(command(payload=body, recordId=record, **asked))
+    for name, record_id in (("vacancy", ID), ("company", ID), ("candidate", ID), ("company", OTHER)):
+        by_http.ledger.records.add(("live", "acme", name, record_id))
+    async with by_http.client() as client:
+        answer = await client.request(method, path, json=body, headers={"Idempotency-Key": "k1"})
+    assert answer.status_code == 202
+    own = ("_id", "createdAt", "deadline", "traceparent")
+    [topic], [http] = [
+        [{name: value for name, value in one.items() if name not in own} for one in stand.mutations()]
+        for stand in (by_topic, by_http)
+    ]
+    assert topic == http
+
+
 async def test_redelivered_command_is_one_mutation() -> None:
     stand = CommandStand()
     await stand.send(command(), command())
