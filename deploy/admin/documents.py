@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from deploy.admin.limit_meanings import MEANINGS
 from shared import limits
 from shared.errors import FIELD_CODES, FILE_OUTCOMES, OUTCOME_CODES, REQUEST_CODES, Code
 
@@ -37,36 +38,41 @@ def errors_page() -> str:
 
 
 def _bytes(amount: int) -> str:
-    for unit, size in (("MiB", limits.MIB), ("KiB", limits.KIB)):
+    for unit, size in (("GiB", 1024 * limits.MIB), ("MiB", limits.MIB), ("KiB", limits.KIB)):
         if amount >= size and amount % size == 0:
             return f"{amount // size} {unit}"
     return f"{amount:,} bytes"
 
 
 def _seconds(amount: float) -> str:
-    for unit, size in (("days", 48 * 3600), ("hours", 3600)):
+    for unit, size in (("days", 48 * 3600), ("hours", 2 * 3600)):
         if amount >= size and amount % 3600 == 0:
             return f"{amount / (24 * 3600 if unit == 'days' else size):g} {unit}"
-    return f"{amount:g} s"
+    return f"{amount / 60:g} min" if amount >= 600 and amount % 60 == 0 else f"{amount:g} s"
 
 
 def _row(name: str, value: object) -> str:
-    label = name.lower().removesuffix("_bytes").removesuffix("_seconds").replace("_", " ")
+    return f"| {MEANINGS.get(name, '')} | {_shown(name, value)} | `{name}` |"
+
+
+def _shown(name: str, value: object) -> str:
     if isinstance(value, int) and "BYTES" in name:
-        return f"| {label} | {_bytes(value)} |"
+        return _bytes(value)
     if isinstance(value, (int, float)) and name.endswith("_SECONDS"):
-        return f"| {label} | {_seconds(value)} |"
-    return f"| {label} | `{value}` |" if isinstance(value, str) else f"| {label} | {value} |"
+        return _seconds(value)
+    return f"`{value}`" if isinstance(value, str) else f"{value:,}"
+
+
+def limit_names() -> list[str]:
+    """Every limit of the table, in its order."""
+    units = {"KIB", "MIB", "OOXML"}
+    numbers = (name for name, value in vars(limits).items() if isinstance(value, (int, float, str)))
+    return [name for name in numbers if name.isupper() and name not in units]
 
 
 def limits_page() -> str:
     """Every limit, then the accepted types."""
-    units = {"KIB", "MIB", "OOXML"}
-    rows = [
-        _row(name, value)
-        for name, value in vars(limits).items()
-        if name.isupper() and name not in units and isinstance(value, (int, float, str))
-    ]
+    rows = [_row(name, getattr(limits, name)) for name in limit_names()]
     types, temporary = (
         [f"* `{name}`" for name in sorted(accepted)] for accepted in (limits.ACCEPTED_TYPES, limits.TEMPORARY_TYPES)
     )
@@ -76,8 +82,8 @@ def limits_page() -> str:
             "",
             f"From the one table that the code uses. {NOTE}",
             "",
-            "| limit | value |",
-            "|---|---|",
+            "| what | limit | in the code |",
+            "|---|---|---|",
             *rows,
             "",
             "## Accepted content types",
