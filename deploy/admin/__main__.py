@@ -40,6 +40,7 @@ def settings_of(state_dir: Path) -> EngineSettings:
         raise typer.BadParameter(f"no stack runs on {state_dir}: there is no stack.json") from None
     return EngineSettings(
         kafka_bootstrap=handle["kafka"],
+        kafka_access_rules=False,  # everybody on this machine may do all there
         mongodb_uri=handle["mongodb"],
         secrets_key_file=state_dir.resolve() / "secrets.key",
     )

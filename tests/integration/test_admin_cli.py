@@ -31,6 +31,7 @@ def run(servers: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
     ensure_key_file(tmp_path / "secrets.key")
     monkeypatch.setenv("ENGINE_MONGODB_URI", servers["mongodb"])
     monkeypatch.setenv("ENGINE_KAFKA_BOOTSTRAP", servers["kafka"])
+    monkeypatch.setenv("ENGINE_KAFKA_ACCESS_RULES", "false")
     monkeypatch.setenv("ENGINE_SECRETS_KEY_FILE", str(tmp_path / "secrets.key"))
     return lambda *words: CliRunner().invoke(app, list(words))
 
