@@ -23,7 +23,11 @@ CUSTOM_NAME: Final = 100
 CUSTOM_TEXT: Final = 2000
 PROSE: Final = 20_000
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-ONE_LINE: Final = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+# Classes are spelt out: what \s means differs between Python and JSON Schema.
+CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+BLANKS: Final = CONTROLS + r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff"
+AROUND: Final = " \t\r\n\u00a0"  # cut off where a text has a form
+ONE_LINE: Final = rf"^[^{CONTROLS}]*$"
 NOT_IN_LINES: Final = re.compile(r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]")
 DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 INT64: Final = range(-(2**63), 2**63)
@@ -153,22 +157,30 @@ def _lines(value: str) -> str:
     return value
 
 
-def _text(longest: int, *checks: Callable[[str], str], pattern: str = ONE_LINE, strip: bool = False) -> Any:
-    """A text on one line; `pattern` tells the checks to readers of the schema."""
-    length = StringConstraints(min_length=1, max_length=longest, strip_whitespace=strip)
-    described = Field(json_schema_extra={"pattern": pattern})
-    return Annotated[str, length, *map(AfterValidator, (_one_line, *checks)), described]
+def _trimmed(value: str) -> str:
+    return value.strip(AROUND)
+
+
+def _text(longest: int, *checks: Callable[[str], str], pattern: str = ONE_LINE) -> Any:
+    """A text; `pattern` tells the checks to readers of the schema."""
+    length = StringConstraints(min_length=1, max_length=longest)
+    return Annotated[str, length, *map(AfterValidator, checks), Field(json_schema_extra={"pattern": pattern})]
+
+
+def _line(longest: int, *checks: Callable[[str], str]) -> Any:
+    return _text(longest, _one_line, *checks)
 
 
 def _like(longest: int, pattern: str, message: str, *checks: Callable[[str], str]) -> Any:
-    """A text of one form, white space around it cut off."""
-    return _text(longest, _matching(pattern, message), *checks, pattern=rf"^\s*({pattern})\s*$", strip=True)
+    """A text of one form, white space around it cut off; the length counts as it was sent."""
+    whole = rf"^[ \t\r\n\u00a0]*({pattern})[ \t\r\n\u00a0]*$"
+    return _text(longest, _trimmed, _matching(pattern, message), *checks, pattern=whole)
 
 
-Name = _text(200)
-Tag = _text(100)
-PostalCode = _text(20)
-ExternalId = _text(255)
+Name = _line(200)
+Tag = _line(100)
+PostalCode = _line(20)
+ExternalId = _line(255)
 Prose = Annotated[
     str,
     StringConstraints(min_length=1, max_length=PROSE),
@@ -176,19 +188,26 @@ Prose = Annotated[
     BeforeValidator(_prose),
     Field(json_schema_extra={"pattern": rf"^[^{NOT_IN_LINES.pattern[1:-1]}]*$"}),
 ]
-Email = _like(254, r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]+", "Send an e-mail address like name@example.org.", _email)
+ADDRESS: Final = rf"[^@{BLANKS}]{{1,64}}@[^@{BLANKS}]+\.[^@.{BLANKS}]+"
+Email = _like(254, ADDRESS, "Send an e-mail address like name@example.org.", _email)
 Phone = _like(50, r"\(?\+?([ ().\-/]*[0-9]){3,}[ ().\-/]*", "Send a number like +1 (555) 010-0199.", _phone)
 Locale = _like(35, r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "Send a language tag like en or de-CH.")
-Country = _like(2, r"[A-Za-z]{2}", "Send two letters of ISO 3166 like CH.", str.upper)
-Link = _like(2048, r"[Hh][Tt][Tt][Pp][Ss]?://[^\s<>\"\\]+", "Send an absolute http or https URL.")
-Date = Annotated[str, AfterValidator(_date), Field(json_schema_extra={"format": "date"})]
+Country = _like(10, r"[A-Za-z]{2}", "Send two letters of ISO 3166 like CH.", str.upper)
+Link = _like(2048, rf"[Hh][Tt][Tt][Pp][Ss]?://[^{BLANKS}<>\"\\]+", "Send an absolute http or https URL.")
+Date = Annotated[
+    str, AfterValidator(_date), Field(json_schema_extra={"format": "date", "pattern": f"^{DATE.pattern}$"})
+]
 EmploymentType = _one_of("full_time", "part_time", "contract", "temporary", "internship", "volunteer", "other")
 VacancyStatus = _one_of("draft", "open", "on_hold", "filled", "closed")
 Openings = _within(0, 10_000)
-TenantName = _text(40, _matching(r"[a-z0-9-]{1,40}", "Send 1 to 40 characters of a-z, 0-9 and -."))
+TenantName = _line(40, _matching(r"[a-z0-9-]{1,40}", "Send 1 to 40 characters of a-z, 0-9 and -."))
 Filename = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_filename)]
 Url = Annotated[str, AfterValidator(_url)]
-AttachmentId = Annotated[str, AfterValidator(_matching(UUID.pattern, "Send ids as the API gave them."))]
+AttachmentId = Annotated[
+    str,
+    AfterValidator(_matching(UUID.pattern, "Send ids as the API gave them.")),
+    Field(json_schema_extra={"pattern": f"^{UUID.pattern}$"}),
+]
 IdempotencyKey = Annotated[
     str,
     AfterValidator(_matching(limits.IDEMPOTENCY_KEY_PATTERN, REQUEST_CODES["idempotency_key_invalid"].advice)),

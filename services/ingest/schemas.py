@@ -6,16 +6,22 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic.alias_generators import to_camel, to_snake
+from pydantic.config import JsonDict
 
 from services.ingest import fields
 from services.ingest.inline_files import InlineFile, inline_file
 from shared import limits
 
 DATA_SCHEMA: Final = {
-    "type": "string",
-    "pattern": "^data:[^,]*;base64,",
+    "type": ["string", "null"],
+    "pattern": "^[Dd][Aa][Tt][Aa]:[^,]*;[Bb][Aa][Ss][Ee]64,",
     "description": "data:<type>;base64,<data>; at most 5 MiB decoded, canonical base64",
     "examples": ["data:text/plain;base64,aGVsbG8="],
+}
+
+
+ONE_SOURCE: Final[JsonDict] = {
+    "oneOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("url", "data")]
 }
 
 
@@ -26,7 +32,7 @@ class Payload(BaseModel):
 class FilePayload(Payload):
     """A file by URL or as base64; exactly one of `url` and `data`."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["data"]}]})
+    model_config = ConfigDict(json_schema_extra=ONE_SOURCE)
 
     filename: fields.Filename
     url: fields.Url | None = None
@@ -53,8 +59,21 @@ Tags = Annotated[list[fields.Tag], Field(max_length=50)]
 _member = cache(to_snake)
 
 
+def _one_of_them(schema: dict[str, Any]) -> None:
+    """Describe that one member is needed."""
+    schema["anyOf"] = [{"required": [name]} for name in schema["properties"]]
+
+
+def _one_that_holds_something(schema: dict[str, Any]) -> None:
+    """Describe that one member is needed that is not empty."""
+    filled: dict[str, Any] = {"not": {"enum": [None, [], {}]}}
+    schema["anyOf"] = [{"required": [name], "properties": {name: filled}} for name in schema["properties"]]
+
+
 class FilesPayload(Payload):
     """Files for a record, at least one; a field takes at most five in one request."""
+
+    model_config = ConfigDict(json_schema_extra=_one_that_holds_something)
 
     file_types: ClassVar[Mapping[str, str | None]]  # by attachment field, as it is sent: the type its files get
 
@@ -74,6 +93,8 @@ class RecordPayload(FilesPayload):
 
 class UpdatePayload(Payload):
     """New values of a record's members, at least one; arrays and objects replace, null clears."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of_them)
 
     elsewhere: ClassVar[Mapping[str, str]]  # members that are no business of an update: the endpoint to use
 
