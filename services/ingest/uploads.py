@@ -6,10 +6,11 @@ a kill between two documents leaves some whose ids nobody was told, which expire
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
@@ -19,19 +20,16 @@ from uuid_utils import uuid7
 
 from services.ingest.auth import Caller
 from services.ingest.ports import Staging
-from services.ingest.problems import FieldError, Problem, invalid
+from services.ingest.problems import Problem
+from services.ingest.upload_batch import Batch, JudgeBytes
 from shared import limits
-from shared.content.judge import Source, in_file, in_memory
-from shared.content.media_types import SUFFIXES, claims, named
+from shared.content.judge import Source
 from shared.errors import DependencyUnavailable
 from shared.events import FileError
-from shared.filenames import safe_name
-from shared.spool import Spool
 from shared.uploads import UploadDocument
 
 log = structlog.get_logger()
 JUDGED_AT_ONCE: Final = 4  # of a large archive or compound file the judge holds megabytes
-JudgeBytes = Callable[[Source], Awaitable[str | FileError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +92,15 @@ class Uploads:
         self._counting: WeakValueDictionary[Caller, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def batch(self, caller: Caller, kind: str) -> AsyncIterator["Batch"]:
+    async def batch(self, caller: Caller, kind: str) -> AsyncIterator[Batch]:
         """One request's files; unless they are committed, nothing of them is left. Raises Problem."""
         if self.in_hand >= self._rules.at_once:
             raise Problem("over_capacity", headers={"Retry-After": "5"})
         self.in_hand += 1
-        batch = Batch(self, caller, kind)
+        batch = Batch(
+            self._staging, self._judged, partial(self._draft, caller, kind), partial(self._enter, caller),
+            self._rules.spool_directory,
+        )  # fmt: skip
         try:
             await self._check_quota(caller, 0, 0)
             yield batch
@@ -113,16 +114,11 @@ class Uploads:
         """An upload that is alive."""
         return await self._documents.find(caller.environment, caller.tenant, upload_id, self._now())
 
-    def spool(self) -> Spool:
-        """For one file."""
-        return Spool(self._rules.spool_directory)
-
-    async def judged(self, body: Source) -> str | FileError:
-        """The type of the bytes, or why they are refused."""
+    async def _judged(self, body: Source) -> str | FileError:
         async with self._judging:
             return await self._judge(body)
 
-    def document(self, caller: Caller, kind: str) -> UploadDocument:
+    def _draft(self, caller: Caller, kind: str) -> UploadDocument:
         """A new upload, as far as the file does not matter. Times are those that the database can keep."""
         now = self._now()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
@@ -133,28 +129,19 @@ class Uploads:
             claimedBy=None,
         )  # fmt: skip
 
-    async def enter(self, caller: Caller, documents: list[UploadDocument]) -> None:
+    async def _enter(self, caller: Caller, documents: list[UploadDocument]) -> None:
         """Insert them if the quota holds them. Raises Problem, DependencyUnavailable."""
         async with self._counting.setdefault(caller, asyncio.Lock()):
             await self._check_quota(caller, len(documents), sum(one["size"] for one in documents))
             try:
                 await self._documents.insert(caller.environment, documents)
-            except DependencyUnavailable:
+            except BaseException:
                 # Some may be there. Nobody knows their ids, so what is left of them only counts until it expires.
                 with suppress(DependencyUnavailable):
                     await self._documents.forget(caller.environment, [one["_id"] for one in documents])
                 raise
         size = sum(one["size"] for one in documents)
         log.info("uploads.stored", tenant=caller.tenant, files=len(documents), bytes=size)
-
-    async def put(self, key: str, body: Any, size: int) -> None:
-        """One object under `staging/`."""
-        await self._staging.put(key, body, size)
-
-    async def drop(self, keys: list[str]) -> None:
-        """Delete what a failed request has staged; what can't be deleted now, the sweeper finds."""
-        with suppress(DependencyUnavailable):
-            await self._staging.delete(keys)
 
     async def _check_quota(self, caller: Caller, files: int, size: int) -> None:
         """Before anything is read: whether it is full already; at the end: whether there is room for so much."""
@@ -167,76 +154,3 @@ class Uploads:
             most = f"{self._rules.quota_files} unassigned files of {self._rules.quota_bytes} bytes in all"
             detail = f"A tenant may have {most}; assign some, or wait until they expire."
             raise Problem("quota_exceeded", detail, headers={"Retry-After": str(max(1, int(wait)))})
-
-
-class Batch:
-    """The files of one request: for each `begin`, `write` …, `end`; then `commit`. Raises Problem for a bad one."""
-
-    def __init__(self, uploads: Uploads, caller: Caller, kind: str) -> None:
-        self._uploads, self._caller, self._kind = uploads, caller, kind
-        self._documents: list[UploadDocument] = []  # the last is that of the file in hand
-        self._keys: list[str] = []  # under which there may be objects
-        self._spool: Spool | None = None
-        self._claims: list[str] = []
-
-    async def begin(self, filename: str | None, declared: str | None) -> None:
-        """The next file, by the name that its sender gave it; what name and type say of it does not decide anything."""
-        if len(self._documents) == limits.FILES_PER_UPLOAD:
-            message = f"Send at most {limits.FILES_PER_UPLOAD} files in one request."
-            raise invalid([FieldError("/files", "too_many_items", message)])
-        document = self._uploads.document(self._caller, self._kind)
-        self._documents.append(document)
-        name = safe_name(filename) if filename else None
-        if name is None:
-            raise self._invalid("invalid_filename", "Give the part a file name with at least one letter or digit.")
-        document["filename"], self._claims = name, claims(name, declared)
-        self._spool = self._uploads.spool()
-
-    async def write(self, chunk: bytes) -> None:
-        """Bytes of the file in hand."""
-        assert self._spool is not None  # noqa: S101  (begin comes first)
-        if self._spool.size + len(chunk) > limits.TEMPORARY_FILE_BYTES:
-            detail = f"A temporary file may have {limits.TEMPORARY_FILE_BYTES} bytes."
-            raise Problem("payload_too_large", detail, field=self._pointer)
-        await self._spool.write(chunk)
-
-    async def end(self) -> None:
-        """Judge the file in hand and stage it."""
-        assert self._spool is not None  # noqa: S101
-        document, spool = self._documents[-1], self._spool
-        body = await spool.finish()
-        source = in_memory(body) if isinstance(body, bytes) else in_file(body, spool.size)
-        found = await self._uploads.judged(source)
-        if isinstance(found, FileError):
-            raise self._invalid(found.code, found.message)
-        document["filename"] = safe_name(named(document["filename"], found)) or document["filename"]
-        document["extension"], document["contentType"] = SUFFIXES[found], found
-        document["match"] = "match" if set(self._claims) == {found} else "compatible"
-        document["size"], document["sha256"] = spool.size, spool.sha256()
-        if not isinstance(body, bytes):
-            body.seek(0)  # the judge left it elsewhere
-        self._keys.append(document["key"])
-        await self._uploads.put(document["key"], body, spool.size)
-        spool.close()
-
-    async def commit(self) -> list[UploadDocument]:
-        """Enter all of them: from now on they can be read and assigned."""
-        if not self._documents:
-            raise invalid([FieldError("/files", "empty_request", "Send at least one file in the field files.")])
-        await self._uploads.enter(self._caller, self._documents)
-        self._keys.clear()
-        return self._documents
-
-    async def discard(self) -> None:
-        """Leave nothing of what is not committed."""
-        if self._spool is not None:
-            self._spool.close()
-        if self._keys:
-            await self._uploads.drop(self._keys)
-
-    @property
-    def _pointer(self) -> str:
-        return f"/files/{len(self._documents) - 1}"
-
-    def _invalid(self, code: str, message: str) -> Problem:
-        return invalid([FieldError(self._pointer, code, message)])

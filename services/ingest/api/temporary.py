@@ -11,7 +11,7 @@ from services.ingest.api.gateway import gateway_of
 from services.ingest.api.multipart import Mark, Multipart, Part
 from services.ingest.api.pieces import Pace, check_length, pieces
 from services.ingest.problems import FieldError, invalid
-from services.ingest.uploads import Batch
+from services.ingest.upload_batch import Batch
 from services.ingest.validation import token
 from shared import limits
 from shared.uploads import UploadDocument
