@@ -1,5 +1,6 @@
 """In-memory ports of ingest, and an HTTP client on its real application."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -212,6 +213,7 @@ class InMemoryUploads:
 
     async def usage(self, environment: str, tenant: str, now: datetime) -> Usage:
         mine = [one for one in self._alive(environment, now) if one["tenant"] == tenant]
+        await asyncio.sleep(0)  # somebody else comes in between
         ends = [one["expiresAt"] for one in mine]
         return Usage(len(mine), sum(one["size"] for one in mine), min(ends, default=None))
 

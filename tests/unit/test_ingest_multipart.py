@@ -33,7 +33,7 @@ FORMS = [
     b"--b0\r\nContent-Disposition : form-data\r\n\r\n" + END,
     b"--b0\r\nContent-Disposition: form-data; name=files\r\nX: " + b"x" * 5000 + b"\r\n\r\n" + END,
     b"--b0\r\n" + b"".join(b"X-%d: x\r\n" % n for n in range(9)) + b"\r\n" + END,
-    b"\r\nx--b0\r\n" + FILE + END,
+    b"\r\nx" + FILE + b"one" + END,
     b"preamble\r\n" + FILE + b"one" + END,
     FILE + b"one" + END + b"x" * limits.UPLOAD_OVERHEAD_BYTES,
 ]

@@ -159,6 +159,15 @@ async def test_a_file_of_the_most_bytes_is_kept() -> None:
     assert hashlib.sha256(content).hexdigest() == stand.uploads.documents["live"][kept["attachmentId"]]["sha256"]
 
 
+async def test_what_the_judge_has_read_is_kept_from_its_beginning() -> None:
+    stand, content = (
+        IngestStand(),
+        corpus.ole("WordDocument", "1Table") + bytes(700 * KIB),
+    )  # more than is judged in memory
+    assert (await send(stand, form(("cv.doc", content)))).status_code == 200
+    assert list(stand.blobs.objects.values()) == [content]
+
+
 async def test_one_byte_more_is_refused_at_once() -> None:
     stand, taken = IngestStand(), list[int]()
     answer = await send(stand, poured(large(limits.TEMPORARY_FILE_BYTES + 200 * MIB), taken))

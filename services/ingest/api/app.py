@@ -43,7 +43,7 @@ def build(gateway: Gateway) -> ASGIApp:
     lists = (*record_lists.routers, attachment_list.router)  # first: /candidates/find is no id
     for router in (*lists, *records.routers, *record_files.routers):
         app.include_router(router)
-    for part in (attachments, temporary, assign, mutations, sandbox, schema, admin, health, docs):
+    for part in (temporary, assign, attachments, mutations, sandbox, schema, admin, health, docs):
         app.include_router(part.router)
     failures.attach(app)
     docs.attach(app)
