@@ -1,9 +1,11 @@
 """Writes what docs/ holds of the tables in shared/ (`python -m deploy.admin.documents`)."""
 
+import json
 from pathlib import Path
 from typing import Final
 
 from deploy.admin.limit_meanings import MEANINGS
+from services.ingest import asyncapi
 from shared import limits
 from shared.errors import FIELD_CODES, FILE_OUTCOMES, OUTCOME_CODES, REQUEST_CODES, Code
 
@@ -121,7 +123,17 @@ def sandbox_page() -> str:
     return before + begin + "\n".join(table) + end + after
 
 
-PAGES: Final = {"errors.md": errors_page, "limits.md": limits_page, "sandbox.md": sandbox_page}
+def asyncapi_page() -> str:
+    """The description of the tenants' topics, as ingest serves it."""
+    return json.dumps(asyncapi.document(), indent=2) + "\n"
+
+
+PAGES: Final = {
+    "asyncapi.json": asyncapi_page,
+    "errors.md": errors_page,
+    "limits.md": limits_page,
+    "sandbox.md": sandbox_page,
+}
 
 
 def main() -> None:

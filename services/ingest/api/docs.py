@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from services.ingest import asyncapi
 from services.ingest.api import describe, schemas_admin, schemas_out, schemas_pages
 from services.ingest.record_types import RECORD_TYPES, RecordType
 from services.ingest.schemas import AssignPayload, ErasePayload, RemovePayload, TenantPayload
@@ -30,6 +31,7 @@ ANSWERS: Final[tuple[type[BaseModel], ...]] = (
 )  # fmt: skip
 ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (TenantPayload, *schemas_admin.ANSWERS)
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}
+ASYNCAPI: Final = orjson.dumps(asyncapi.document())
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -42,6 +44,12 @@ STYLE: Final = (
 async def openapi(request: Request) -> Response:
     """The description of the API."""
     return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
+
+
+@router.get("/asyncapi")
+async def topics(request: Request) -> Response:
+    """The description of the tenants' topics (AsyncAPI 3)."""
+    return Response(ASYNCAPI, media_type="application/json")
 
 
 @router.get("/docs")
@@ -108,7 +116,8 @@ def page(document: dict[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"<h1>{title}</h1><p>{escape(document['info'].get('description', ''))}</p>"
-        f'<p>For programs: <a href="openapi.json">openapi.json</a></p>{"".join(operations)}'
+        f'<p>For programs: <a href="openapi.json">openapi.json</a>; for topics: <a href="asyncapi">asyncapi</a></p>'
+        f"{''.join(operations)}"
         f"<h2>Codes of refusals</h2>{_codes(REQUEST_CODES)}<h2>Codes of single errors</h2>{_codes(FIELD_CODES)}"
         f"<h2>Codes of outcomes</h2>{_codes(OUTCOME_CODES)}<h2>Schemas</h2>{''.join(schemas)}</html>"
     )
