@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from services.ingest.schemas_topics import OutcomeMessage
 from shared import topics
 from shared.broker import MESSAGE_BYTES
 from tests.e2e.client import Json
@@ -39,8 +40,9 @@ class Upstream:
         """`data` of the outcomes for an idempotency key, once there are so many."""
 
         async def came() -> list[Json]:
-            await self._read()
             found = [one["data"] for one in self.outcomes if one["data"]["idempotencyKey"] == key]
+            if len(found) < count:
+                await self._read()
             assert len(found) >= count, f"{len(found)} of {count} outcomes for {key}"
             return found
 
@@ -66,6 +68,7 @@ class Upstream:
         for records in (await self.reader.getmany(timeout_ms=100)).values():
             for record in records:
                 if record.topic == topics.outcomes(self.tenant):
+                    assert OutcomeMessage.model_validate_json(record.value, strict=True).data.model_extra == {}
                     self.outcomes.append(orjson.loads(record.value))
                 else:
                     self.letters.append((record.value, dict(record.headers)))
