@@ -9,9 +9,8 @@ from pydantic.json_schema import models_json_schema
 from services.ingest import schemas_topics
 from services.ingest.commands import KINDS, NAMES_RECORD, TYPE, Command
 from services.ingest.fields import UUID
-from services.ingest.operations import PREPARERS
 from services.ingest.record_types import RECORD_TYPES, RecordType
-from services.ingest.schemas import ErasePayload, RemovePayload
+from services.ingest.schemas import AssignPayload, ErasePayload, RemovePayload
 from services.ingest.schemas_topics import OutcomeMessage
 from shared import limits, topics
 from shared.events import EVENT_TYPES, Kind, MutationCompleted
@@ -40,7 +39,7 @@ class Form(NamedTuple):
         kind = self.record_type or next(iter(RECORD_TYPES.values()))
         models: dict[Kind, type[BaseModel]] = {
             "create": kind.create, "update": kind.update, "append": kind.attachments,
-            "remove": RemovePayload, "erase": ErasePayload,
+            "remove": RemovePayload, "erase": ErasePayload, "assign": AssignPayload,
         }  # fmt: skip
         return models[self.operation]
 
@@ -48,9 +47,8 @@ class Form(NamedTuple):
 def forms() -> Iterator[Form]:
     """Every form that a command can have."""
     for operation in KINDS:
-        if operation in PREPARERS:
-            for record_type in RECORD_TYPES.values() if operation != "assign" else [None]:
-                yield Form(operation, record_type)
+        for record_type in RECORD_TYPES.values() if operation != "assign" else [None]:
+            yield Form(operation, record_type)
 
 
 def document() -> Json:
@@ -100,6 +98,7 @@ def _example_payload(form: Form) -> Json:
         "append": files,
         "remove": {"attachmentIds": [ID]},
         "erase": {},
+        "assign": {"attachments": [{"id": ID, "type": "CV", "name": "cv.pdf"}], "candidateId": ID, "vacancyId": ID},
     }
     return payloads[form.operation]
 

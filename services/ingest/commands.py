@@ -8,7 +8,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from services.ingest import fields
 from services.ingest.json_text import JsonText, fed, parsed
-from services.ingest.operations import PREPARERS, Asked
+from services.ingest.operations import Asked
 from services.ingest.problems import FieldError, Problem, invalid
 from services.ingest.record_types import RECORD_TYPES
 from services.ingest.rejections import Understood
@@ -40,7 +40,7 @@ class Command(Payload):
 
     operation: Kind
     record_type: RecordTypeName | None = None
-    record_id: fields.AttachmentId | None = None
+    record_id: fields.RecordId | None = None
     sandbox: bool = False
     idempotency_key: fields.IdempotencyKey
     callback_url: fields.Url | None = None
@@ -112,8 +112,6 @@ def _understood(value: Any, errors: list[FieldError]) -> Understood:
 
 def _rules(command: Command) -> Iterator[FieldError]:
     """What concerns several members."""
-    if command.operation not in PREPARERS:
-        yield FieldError("/operation", "invalid_value", f"Send one of {', '.join(PREPARERS)}.")
     needed = {"recordType": command.operation != "assign", "recordId": command.operation in NAMES_RECORD}
     sent = {"recordType": command.record_type, "recordId": command.record_id}
     for name, is_needed in needed.items():

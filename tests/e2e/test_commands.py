@@ -9,7 +9,7 @@ import pytest
 from deploy.demo.samples import curriculum_vitae
 from shared import topics
 from shared.ledger import CONTROL_DATABASE, open_client, open_database
-from shared.limits import BASE64_FILE_BYTES
+from shared.limits import BASE64_FILE_BYTES, COMMAND_BYTES
 from shared.tenant_registry import TenantRegistry
 from shared.tenant_topics import KafkaTopics
 from tests.e2e.client import Client, digest, inline, person
@@ -81,6 +81,11 @@ async def test_bytes_that_are_no_command_are_rejected_and_hold_nobody_up(client:
     assert (await upstream.outcome(sent["idempotencyKey"]))["status"] == "completed"
     assert (await upstream.dead_letter(raw))["dlq_reason"].startswith(b"malformed_json")
     assert "malformed_json" in {one["error"]["code"] for one in await upstream.outcomes_of(None)}
+
+
+async def test_largest_record_is_kept_as_dead_letter(upstream: Upstream) -> None:
+    raw = await upstream.send(b'"' + secrets.token_hex(8).encode().ljust(COMMAND_BYTES - 200, b"x") + b'"')
+    assert (await upstream.dead_letter(raw))["dlq_reason"].startswith(b"validation_failed")
 
 
 async def test_redelivered_bytes_change_nothing(client: Client, upstream: Upstream) -> None:
