@@ -47,9 +47,9 @@ def _bytes(amount: int) -> str:
 
 
 def _seconds(amount: float) -> str:
-    for unit, size in (("days", 48 * 3600), ("hours", 2 * 3600)):
-        if amount >= size and amount % 3600 == 0:
-            return f"{amount / (24 * 3600 if unit == 'days' else size):g} {unit}"
+    for unit, size in (("days", 24 * 3600), ("hours", 3600)):
+        if amount >= 2 * size and amount % 3600 == 0:
+            return f"{amount / size:g} {unit}"
     return f"{amount / 60:g} min" if amount >= 600 and amount % 60 == 0 else f"{amount:g} s"
 
 
