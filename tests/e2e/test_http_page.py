@@ -27,7 +27,7 @@ async def test_every_path_of_the_description_is_on_the_page(client: Client) -> N
     shown = set(re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`?]*)[^`]*`", PAGE.read_text()))
     same = {re.sub("/(companies|vacancies)", "/candidates", operation) for operation in operations}
     assert same - shown == set()
-    assert shown - operations <= {"GET /docs", "GET /openapi.json", "GET /asyncapi", "GET /schema"}
+    assert shown - operations <= {"GET /docs", "GET /openapi.json", "GET /asyncapi"}
 
 
 async def test_a_real_callback_has_the_members_that_the_page_about_callbacks_shows(client: Client) -> None:

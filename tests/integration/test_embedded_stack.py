@@ -72,8 +72,10 @@ def test_a_killed_child_is_started_again_on_its_port_and_published(embedded: Emb
 
 def test_a_killed_broker_has_its_topics_again(embedded: EmbeddedStack) -> None:
     handle = embedded.handle
+    later = [sys.executable, "-m", "deploy.admin", "--state-dir", str(embedded.state_dir), "tenants", "create", "later"]
+    subprocess.run(later, check=True)
     before = asyncio.run(topics(handle["kafka"]))
-    assert "mutations.accepted" in before
+    assert {"mutations.accepted", "mutations.commands.demo", "mutations.commands.later"} <= before
     os.kill(handle["processes"]["kafka"], signal.SIGKILL)
     eventually(lambda: "kafka is back" in embedded.console)
     assert asyncio.run(topics(handle["kafka"])) == before
