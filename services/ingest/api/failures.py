@@ -6,7 +6,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 from services.ingest.api.answers import problem
 from services.ingest.problems import Problem, unavailable
@@ -41,10 +41,10 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> str:
     """The methods of every route of this path; the framework names those of the first one only."""
-    routes = [context.original_route for context in iter_route_contexts(request.app.routes)]
-    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    same_path = [route for route in matching if getattr(route, "path", "") == getattr(matching[0], "path", "")]
-    return ", ".join(sorted({method for route in same_path for method in getattr(route, "methods", ())}))
+    routes = (context.original_route for context in iter_route_contexts(request.app.routes))
+    matching = [route for route in routes if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
+    literal = min((route.path for route in matching), key=lambda path: path.count("{"), default="")
+    return ", ".join(sorted({method for route in matching if route.path == literal for method in route.methods or ()}))
 
 
 def attach(app: FastAPI) -> None:
