@@ -8,7 +8,7 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 
 from shared import ledger
-from shared.ledger import BATCH, PARKED, WAITING, WORKING, Client, Document, translated
+from shared.ledger import BATCH, PARKED, REJECTED, WAITING, WORKING, Client, Document, translated
 from shared.limits import KEPT_SECONDS
 from shared.outbox import PROJECTION, publish_count
 
@@ -51,7 +51,7 @@ class MongoOutbox:
         # What has ended expires so many days later; the index of expiries tells the latest ends.
         since = datetime.now(UTC) - timedelta(seconds=seconds) + timedelta(seconds=KEPT_SECONDS)
         async with translated():
-            query = {"expireAt": {"$gt": since}, "tenant": tenant, "status": {"$ne": BATCH}}
+            query = {"expireAt": {"$gt": since}, "tenant": tenant, "status": {"$nin": [BATCH, REJECTED]}}
             return await self._mutations(environment).count_documents(query)
 
     async def mark_published(self, environment: str, ids: Iterable[str]) -> None:
