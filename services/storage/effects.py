@@ -53,7 +53,8 @@ def record_effects(database: str, mutation: Document, decision: Decision) -> lis
         return []
     operations = []
     for place in mutation["places"]:
-        record = {"_id": place["record"].rsplit("/", 1)[1], "tenant": mutation["tenant"]}
+        tenant, kind, name = place["record"].split("/")
+        record = {"_id": name, "tenant": tenant, "type": kind}
         if decision.version is not None:
             younger = record | {"version": {"$lt": place["sequence"]}, "removedAt": None}
             change = _record_change(mutation, decision, place["sequence"])

@@ -11,12 +11,12 @@ from typing import Final
 import structlog
 
 from services.storage.decider import Decider
-from services.storage.decision import Decision, place_name
+from services.storage.decision import Decision, failure, place_name
 from services.storage.erasure import Erasure
 from services.storage.ports import Blobs, Decided, Ledger, Publisher
 from services.storage.work import Order, Work, of_event
 from shared.errors import DependencyUnavailable
-from shared.events import Environment, MutationFetched, Place, StagedObject
+from shared.events import Environment, FileError, MutationFetched, Place, StagedObject
 from shared.ledger import ACCEPTED, APPLYING, Document
 from shared.observability import EVENTS_UNKNOWN, OUTCOMES, next_traceparent
 from shared.outbox import completed_event
@@ -170,6 +170,7 @@ def _again(environment: Environment, work: Work) -> MutationFetched:
         kind=work.mutation["kind"],
         places=tuple(Place(**place) for place in work.mutation["places"]),
         files=work.brought,
+        error=FileError(**failure(work.failure)) if work.failure else None,
         deadline=work.mutation["deadline"],
     )
 

@@ -17,6 +17,7 @@ from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document
 from shared.outbox import republish_pause
 
 DUPLICATE_KEY = 11000
+BULK = 500  # operations that are done within the database's time: an erasure may have thousands
 
 
 class RefusedWrite(Exception):
@@ -195,9 +196,12 @@ class MongoLedger:
         return f"{ledger.DATABASES[environment]}.{collection}"
 
     async def _write(self, operations: list[Any]) -> list[int]:
-        """One ordered bulk; how many documents each operation matched. Two upserts of one id may race: once more."""
-        if not operations:
-            return []
+        """In order, as one bulk where there are not too many; how many documents each operation matched."""
+        parts = [operations[offset : offset + BULK] for offset in range(0, len(operations), BULK)]
+        return [count for part in parts for count in await self._write_part(part)]
+
+    async def _write_part(self, operations: list[Any]) -> list[int]:
+        """One ordered bulk. Two upserts of one id may race: once more."""
         for last in (False, True):
             try:
                 async with translated():

@@ -11,7 +11,7 @@ from shared import ledger
 from shared.events import Environment
 from shared.ledger import Client, Document, translated
 
-PAGE: Final = 500
+PAGE: Final = 200  # what one write changes within the database's time, also on the embedded server
 
 
 class MongoTraces:
@@ -29,9 +29,9 @@ class MongoTraces:
 
     async def disown(self, environment: Environment, place: str, attachments: Iterable[str]) -> None:
         """Take the record away as owner; what has none left becomes a tombstone."""
-        losses = [UpdateOne({"_id": name}, without_owner(place)) for name in attachments]
-        if losses:
-            async with translated():
+        async with translated():
+            for page in _pages(list(attachments)):
+                losses = [UpdateOne({"_id": name}, without_owner(place)) for name in page]
                 await self._databases[environment].attachments.bulk_write(losses)
 
     async def scrub(self, environment: Environment, place: str, mutations: Sequence[Document]) -> None:
@@ -42,8 +42,8 @@ class MongoTraces:
         """
         database = self._databases[environment]
         async with translated():
-            await database.mutations.update_many({"places.record": place}, SCRUBBED)
             for page in _pages([each["_id"] for each in mutations]):
+                await database.mutations.update_many({"_id": {"$in": page}}, SCRUBBED)
                 await database.attempts.update_many({"delivery": {"$in": page}}, {"$set": {"answer": ""}})
                 over = {"_id": {"$in": page}, "status": {"$ne": "pending"}}
                 await database.deliveries.update_many(over, {"$set": {"url": None}})

@@ -8,15 +8,37 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from pymongo import AsyncMongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
+from services.storage.ledger import MongoLedger
+from services.storage.traces import MongoTraces
 from services.storage.work import of_event
 from shared.errors import DependencyUnavailable
 from shared.events import StagedObject
+from shared.ledger import Client
 from tests.factories import TEXT, assign, by_url, fetched, inline, mutation, new_id, upload
 from tests.fakes import Mortal
 from tests.storage_house import House, open_house
 
 AT_ONCE = timedelta(seconds=-1)
+MOST = 500  # the embedded server changes about 400 documents a second; ten seconds are its time
+
+
+class WriteSizes(CommandListener):
+    """How many documents each write changed or named, the larger of both."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.seen.append(max(len(event.command.get(name, ())) for name in ("ops", "updates")))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        self.seen.append(event.reply.get("nModified", 0))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        raise AssertionError(event.failure)
 
 
 @pytest_asyncio.fixture
@@ -203,6 +225,32 @@ async def test_an_erasure_killed_at_any_step_is_completed_by_whoever_comes_next(
         assert await person.traces() == []
         assert house.blobs.objects == {}
     assert died >= {"ledger": 6, "traces": 3, "blobs": 2}[part]
+
+
+async def test_an_erasure_of_much_asks_for_as_little_at_once_as_the_database_does_in_its_time(
+    house: House, servers: dict[str, Any]
+) -> None:
+    record = str((await _created(house))["record"]["id"])
+    place, names = f"demo/candidate/{record}", [new_id() for _ in range(2 * MOST)]
+    owners = [{"record": place, "type": "candidate", "id": record, "removedAt": None}]
+    stored = {"tenant": "demo", "filename": "x.txt", "size": 1, "owners": owners}
+    keys = {name: f"records/live/demo/{name}/x" for name in names}
+    await house.database.attachments.insert_many([{"_id": n, "key": keys[n]} | stored for n in names])
+    over = {"status": "completed", "outcome": {"attachments": [{"filename": "x.txt"}]}}
+    await house.insert(*(mutation("append", record, n + 2, **over) for n in range(len(names))))
+    sizes = WriteSizes()
+    client: Client = AsyncMongoClient(servers["mongodb"], tz_aware=True, event_listeners=[sizes])
+    erase = mutation("erase", record, len(names) + 2)
+    await house.insert(erase)
+
+    await house.over(ledger=MongoLedger(client), traces=MongoTraces(client)).handle([fetched(erase)])
+    await MongoTraces(client).disown("live", place, names)
+
+    assert (await house.outcome(erase))["removed"]["attachments"] == len(names)
+    assert await house.database.attachments.count_documents({"owners.record": place, "removedAt": None}) == 0
+    assert await house.database.mutations.count_documents({"places.record": place, "scrubbedAt": None}) == 0
+    assert 1 < max(sizes.seen) <= MOST
+    await client.close()
 
 
 async def test_what_another_record_owns_as_well_stays_with_it(house: House) -> None:

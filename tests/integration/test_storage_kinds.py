@@ -86,6 +86,18 @@ async def test_an_update_that_expects_another_version_is_a_conflict_and_changes_
     assert (kept["fields"]["firstName"], kept["version"], kept["sequence"]) == ("Grace", 2, 3)
 
 
+async def test_what_takes_a_record_for_another_type_leaves_it_as_it_is(house: House) -> None:
+    record = await candidate(house, firstName="Ada")
+    wrong = update(record, 7, firstName="Eve") | {"record": {"type": "vacancy", "id": record}}
+    wrong["places"] = [{"record": f"demo/vacancy/{record}", "sequence": 7}]
+
+    outcome = await house.work_off(wrong)
+
+    assert outcome["error"]["code"] == "record_not_found"
+    kept = await house.database.records.find_one({"_id": record})
+    assert (kept["fields"], kept["version"], kept["sequence"]) == ({"firstName": "Ada"}, 1, 1)
+
+
 async def test_an_assigned_upload_is_one_object_with_an_owner_for_each_record(house: House) -> None:
     records = [await candidate(house) for _ in range(3)]
     name = await staged(house)

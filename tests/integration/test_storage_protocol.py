@@ -12,7 +12,7 @@ from services.storage.files import FileStore
 from services.storage.handler import WAVES
 from services.storage.work import of_event
 from shared.content.judge import judge
-from shared.events import MutationFetched, StagedObject
+from shared.events import FileError, MutationFetched, StagedObject
 from tests.factories import TEXT, by_url, fetched, inline, mutation, new_id
 from tests.storage_house import House, open_house
 
@@ -176,6 +176,22 @@ async def test_a_long_queue_behind_one_record_is_given_back_and_comes_in_order(h
 
     assert house.ended() == [each["_id"] for each in [first, *later]]
     assert all([await house.status(each) == "completed" for each in later])
+
+
+async def test_a_long_queue_is_given_back_with_what_its_events_said(house: House) -> None:
+    first = mutation()
+    later = [append(first["record"]["id"], n, new_id()) for n in range(2, WAVES + 3)]
+    await house.insert(first, *later)
+    batch = [fetched(each) for each in [first, *later]]
+    batch[-1] = batch[-1].model_copy(update={"error": FileError(code="internal_error", message="A bug.")})
+
+    await house.handler.handle(batch)
+    while isinstance(event := house.publisher.sent[-1], MutationFetched):
+        house.publisher.sent.pop()
+        await house.handler.handle([event])
+
+    assert house.ended() == [each["_id"] for each in [first, *later]]
+    assert (await house.outcome(later[-1]))["error"]["code"] == "internal_error"
 
 
 async def test_a_record_of_another_tenant_is_not_found(house: House) -> None:
