@@ -31,7 +31,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs on the whole system runs on a broker; what the embedded broker can't do is not asked of it."""
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
+        if "stack" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("any_broker"):
             item.add_marker("broker")
         if STACK == "embedded" and item.get_closest_marker("kafka"):
             item.add_marker(pytest.mark.skip(reason="needs Apache Kafka: STACK=kafka"))

@@ -12,6 +12,8 @@ from deploy.admin.documents import DOCS
 from tests.e2e.client import Client, inline
 from tests.e2e.examples import PAGE, fill
 
+pytestmark = pytest.mark.any_broker
+
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are commands with curl")
 
 

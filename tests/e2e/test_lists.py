@@ -1,7 +1,11 @@
 """What has been written is listed and found, by whatever it is asked for."""
 
+import pytest
+
 from tests.e2e.client import Client, inline, person
 from tests.factories import new_id
+
+pytestmark = pytest.mark.any_broker
 
 
 async def test_written_record_and_its_file_are_listed_and_found(client: Client, stranger: Client) -> None:

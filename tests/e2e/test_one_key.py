@@ -8,6 +8,8 @@ import pytest
 from tests.e2e.client import Client, digest, inline, person
 from tests.e2e.stores import documents_of, objects_of
 
+pytestmark = pytest.mark.any_broker
+
 CLIENTS = 50
 REPEATS = 200
 OTHER_EVERY = 10  # repeats between two requests with another body under the key

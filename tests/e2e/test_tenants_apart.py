@@ -18,6 +18,8 @@ from shared.blobs import open_blobs
 from tests.e2e.client import Client, Json, inline, person
 from tests.e2e.stores import settings_of
 
+pytestmark = pytest.mark.any_broker
+
 PARAMETER: Final = re.compile(r"{(\w+)}")
 RECORDS: Final = {"candidates": person(), "companies": {"name": "Test"}, "vacancies": {"title": "Test"}}
 ID_PARAMETERS: Final = ("candidateId", "companyId", "vacancyId")

@@ -19,6 +19,8 @@ from tests.e2e.test_kill import processes
 from tests.forms import FORM_TYPE, form, head
 from tests.retry import eventually
 
+pytestmark = pytest.mark.any_broker
+
 CLIENTS = 16
 GROWTH_BYTES = 150 * 1000 * 1000
 PATH = "/attachments/temporary"
