@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from shared import topics
 from shared.broker import Publisher, attach, consuming_broker, open_publisher
 from shared.consume import BatchConsumer, DeadLetters, Delivery, decode
 from shared.errors import DependencyUnavailable
-from shared.events import MutationFetched
+from shared.events import MutationFetched, encode
 from shared.settings import EngineSettings
 from tests.factories import fetched, mutation, new_id
+from tests.odd_records import ODD_HEADER, odd_batch
 from tests.retry import eventually
 
 pytestmark = pytest.mark.broker
@@ -113,6 +114,20 @@ async def test_one_poisoned_record_and_one_bug_leave_the_others_alone(place: Pla
     assert await _end(place, letters) == 1
 
 
+async def test_a_header_whose_name_is_no_text_costs_neither_its_record_nor_others(place: Place) -> None:
+    first = await place.publish(3)
+    odd = fetched(mutation())
+    await _produce(place, odd_batch((encode(odd), [ODD_HEADER])))
+    last = await place.publish(3)
+
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        place.seen += [delivery.event.mutation_id for delivery in deliveries]
+
+    async with place.consuming(handle):
+        await eventually(lambda: _committed(place, 7))
+    assert place.seen == [*first, odd.mutation_id, *last]
+
+
 async def test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it(place: Place) -> None:
     await place.publish(2)
     undecided = [0]
@@ -129,6 +144,19 @@ async def test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it(place: Plac
         await place.publish(2)
         await eventually(lambda: _equal(undecided[0] >= 2, True))
         assert await place.committed() <= 0
+
+
+async def _produce(place: Place, batch: bytes) -> None:
+    """Produce a batch of one record just as it is."""
+    producer = AIOKafkaProducer(bootstrap_servers=place.settings.kafka_bootstrap)
+    await producer.start()
+    try:
+        builder = producer.create_batch()
+        builder.append(key=b"key", value=b"", timestamp=None)
+        builder._buffer = batch
+        await (await producer.send_batch(builder, place.topic, partition=0))
+    finally:
+        await producer.stop()
 
 
 async def _equal(seen: Any, wanted: Any) -> None:
