@@ -35,6 +35,8 @@ class CommandHandler:
 
     def __init__(self, intake: Intake, rejections: Rejections, policy: EgressPolicy) -> None:
         self._intake, self._rejections, self._policy = intake, rejections, policy
+        # One after the other: three large ones at once are more than may wait in the producer, however often they try.
+        self._letter = asyncio.Lock()
 
     async def handle(self, batch: Iterable[Received]) -> None:
         """Returns when the ledger holds all of them. Raises DependencyUnavailable; what is done by then stays done."""
@@ -96,7 +98,8 @@ class CommandHandler:
     async def _refuse(self, received: Received, understood: Understood, why: Problem) -> None:
         # A kill in between: the command comes again, its rejection is there already, and the dead letter follows.
         await self._rejections.reject(received.tenant, received.value, received.traceparent, understood, why)
-        await received.dead_letter(f"{why.code}: {why.detail}")
+        async with self._letter:
+            await received.dead_letter(f"{why.code}: {why.detail}")
 
 
 def _slices(batch: Iterable[Received]) -> Iterator[list[Received]]:

@@ -3,13 +3,16 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
+from services.ingest.command_handler import Received
 from services.ingest.rejections import rejection_id
 from shared import limits
+from shared.broker import Publisher
 from shared.errors import DependencyUnavailable
 from shared.events import encode
 from tests.factories import new_id
@@ -249,6 +252,34 @@ async def test_bug_of_ours_rejects_the_command_that_meets_it() -> None:
     assert document["outcome"] is not None
     assert (document["outcome"]["error"]["code"], document["claimedKey"]) == ("internal_error", "k1")
     assert len(stand.dead) == 1
+
+
+class PromptProducer:
+    """Acknowledges in the loop's next turn."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def send(self, *_: Any, **__: Any) -> asyncio.Future[None]:
+        self.sent += 1
+        loop = asyncio.get_running_loop()
+        acknowledged = loop.create_future()
+        loop.call_soon(acknowledged.set_result, None)
+        return acknowledged
+
+
+async def test_dead_letters_of_one_batch_never_fill_the_producer() -> None:
+    stand, producer = CommandStand(), PromptProducer()
+    publisher = Publisher(producer, lambda: None)
+
+    def received(value: bytes) -> Received:
+        async def dead_letter(_: str) -> None:
+            await publisher.send("mutations.commands.acme.dlq", None, value, [])
+
+        return replace(stand.received(value), dead_letter=dead_letter)
+
+    await stand.handler.handle([received(bytes([n]) * (limits.COMMAND_BYTES - 100)) for n in range(4)])
+    assert (producer.sent, len(stand.rejected())) == (4, 4)
 
 
 async def test_array_is_several_mutations_under_one_key() -> None:
