@@ -11,7 +11,7 @@ from typing import Any, Final
 from services.ingest.drafts import Write
 from services.ingest.fingerprint import CONTROL_MEMBERS, fingerprint
 from services.ingest.intake import Accepted, Intake
-from services.ingest.problems import FieldError
+from services.ingest.problems import ERRORS_SHOWN, FieldError
 from services.ingest.record_types import RecordType
 from services.ingest.schemas import AssignPayload, ErasePayload, RecordPayload, RemovePayload
 from services.ingest.validation import token, validated
@@ -104,10 +104,11 @@ def _several(asked: Asked, policy: EgressPolicy, errors: list[FieldError]) -> li
     if len(listed) > limits.RECORDS_PER_REQUEST:
         message = f"Send at most {limits.RECORDS_PER_REQUEST} {record_type.plural} in one request."
         errors.append(FieldError(prefix, "too_many_items", message))
-    several = (
-        validated(record_type.create, item, policy, errors, f"{prefix}/{n}")
-        for n, item in enumerate(listed[: limits.RECORDS_PER_REQUEST])
-    )
+    several = []
+    for n, item in enumerate(listed[: limits.RECORDS_PER_REQUEST]):
+        if len(errors) > ERRORS_SHOWN:
+            break  # nobody reads on, and a thousand errors take ten milliseconds
+        several.append(validated(record_type.create, item, policy, errors, f"{prefix}/{n}"))
     return [one for one in several if one]
 
 

@@ -45,9 +45,9 @@ class Problem(Exception):
 
     def document(self, instance: str, sandbox: bool) -> dict[str, Any]:
         """The members of the answer (RFC 9457 and the envelope's own words)."""
-        detail, more = self.detail, len(self.errors) - ERRORS_SHOWN
-        if more > 0:
-            detail = f"{detail} The first {ERRORS_SHOWN} errors are listed; there are {more} more."
+        detail = self.detail
+        if len(self.errors) > ERRORS_SHOWN:
+            detail = f"{detail} The first {ERRORS_SHOWN} errors are listed; there are more."
         return {
             "type": TYPE_PREFIX + self.code,
             "title": self.title,

@@ -10,7 +10,11 @@ import pytest
 
 from services.ingest.api.body import BodyReader
 from services.ingest.api.schemas_out import ProblemAnswer
+from services.ingest.operations import Asked, prepare
+from services.ingest.problems import FieldError
+from services.ingest.record_types import CANDIDATE
 from shared import limits
+from shared.addresses import EgressPolicy
 from shared.errors import FIELD_CODES, REQUEST_CODES
 from tests.fakes_ingest import IngestStand
 
@@ -318,8 +322,11 @@ async def test_request_id_is_echoed_when_sane_and_made_otherwise() -> None:
         assert len(answer.headers["x-request-id"]) == 36
 
 
-async def test_many_errors_are_cut_and_counted() -> None:
+async def test_many_errors_are_cut_and_looked_for_no_longer() -> None:
     body = [{"otherAttachments": [{"filename": "a", "x": 1, "y": 2, "z": 3}] * 5, "a": 1}] * 10
     answer = await send(IngestStand(), json.dumps(body).encode())
     assert len(answer.json()["errors"]) == 100
-    assert "110 more" in answer.json()["detail"]
+    assert "there are more" in answer.json()["detail"]
+    errors: list[FieldError] = []
+    assert await prepare(1, Asked("create", CANDIDATE, None, body), EgressPolicy(), errors) is None
+    assert len(errors) < 140
