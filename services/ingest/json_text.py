@@ -5,6 +5,7 @@ What is left, the skeleton, is small and parsed at once; in the result each stri
 
 import asyncio
 import hashlib
+import re
 import secrets
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ PARTS: Final = 100_000  # strings, members and items; a payload of ours has a fe
 STRINGS_AT_ONCE: Final = 2000
 QUOTES_IN_A_STRING: Final = 10_000  # escaped ones, in one piece
 PARSED_IN_LOOP: Final = 64 * limits.KIB
+REPEATED: Final = re.compile(r'Detected duplicate key ".*"(?= at line)', re.DOTALL)  # the parser repeats the name
 _QUOTE, _BACKSLASH = b'"', 0x5C
 
 
@@ -188,8 +190,8 @@ async def parsed(text: JsonText) -> Any:
 
 
 def malformed(reason: str) -> Problem:
-    """400 for what is no JSON; the parser's reason names a place, never content."""
-    return Problem("malformed_json", f"The body is not valid JSON: {reason}.")
+    """400 for what is no JSON; the reason names a place, never content: it is logged, too."""
+    return Problem("malformed_json", f"The body is not valid JSON: {REPEATED.sub('a member comes twice', reason)}.")
 
 
 def _too_many() -> Problem:

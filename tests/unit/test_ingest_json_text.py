@@ -93,6 +93,13 @@ def test_what_is_no_json_of_ours_is_refused_as_malformed(text: bytes) -> None:
     assert refused.value.code == "malformed_json"
 
 
+@pytest.mark.parametrize("name", ["Jane", 'J" at line', "J\\n", "x" * 100])
+def test_reason_tells_the_place_and_never_the_content(name: str) -> None:
+    with pytest.raises(Problem) as refused:
+        parse(f'{{"{json.dumps(name)[1:-1]}": 1, "{json.dumps(name)[1:-1]}": 2}}'.encode())
+    assert refused.value.detail.startswith("The body is not valid JSON: a member comes twice at line 1 column ")
+
+
 def test_skeleton_beyond_its_limit_is_refused_while_it_streams() -> None:
     reader, piece = JsonText(), b"1234567," * 8_000
     for _ in range(SKELETON_BYTES // len(piece)):
