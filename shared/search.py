@@ -27,8 +27,11 @@ def phone_key(phone: str) -> str | None:
 
 
 def plain_phone(phone: str) -> str:
-    """The digits of a number; with its country a `+` comes first, also for `00`, and the `(0)` of trunk calls goes."""
+    """The digits of a number; with its country a `+` comes first, also for `00`, and the `(0)` of trunk calls goes.
+
+    What is plain stays as it is, so that a number is found as it was written and as it is stored.
+    """
     digits = NO_DIGIT.sub("", phone)
     if "+" not in phone and not digits.startswith("00"):
         return digits
-    return "+" + NO_DIGIT.sub("", phone.replace("(0)", "", 1)).removeprefix("00")
+    return "+" + NO_DIGIT.sub("", phone.replace("(0)", "", 1)).lstrip("0")

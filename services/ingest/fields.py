@@ -127,13 +127,6 @@ def _email(value: str) -> str:
     return f"{local}@{domain.lower()}"
 
 
-def _phone(value: str) -> str:
-    plain = plain_phone(value)
-    if plain == "+":
-        raise refuse("invalid_value", "Send digits behind the country's prefix.")
-    return plain
-
-
 def _date(value: str) -> str:
     with suppress(ValueError):
         if DATE.fullmatch(value):
@@ -190,7 +183,9 @@ Prose = Annotated[
 ]
 ADDRESS: Final = rf"[^@{BLANKS}]{{1,64}}@[^@{BLANKS}]+\.[^@.{BLANKS}]+"
 Email = _like(254, ADDRESS, "Send an e-mail address like name@example.org.", _email)
-Phone = _like(50, r"\(?\+?([ ().\-/]*[0-9]){3,}[ ().\-/]*", "Send a number like +1 (555) 010-0199.", _phone)
+# Three digits, the zeros before them not counted.
+PHONE: Final = r"\(?\+?([ ().\-/]*0)*[ ().\-/]*[1-9]([ ().\-/]*[0-9]){2,}[ ().\-/]*"
+Phone = _like(50, PHONE, "Send a number like +1 (555) 010-0199.", plain_phone)
 Locale = _like(35, r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", "Send a language tag like en or de-CH.")
 Country = _like(10, r"[A-Za-z]{2}", "Send two letters of ISO 3166 like CH.", str.upper)
 Link = _like(2048, rf"[Hh][Tt][Tt][Pp][Ss]?://[^{BLANKS}<>\"\\]+", "Send an absolute http or https URL.")

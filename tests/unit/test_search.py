@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.search import email_key, phone_key, search_keys
+from shared.search import email_key, phone_key, plain_phone, search_keys
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,13 @@ def test_addresses_that_differ_in_more_than_case_stay_apart() -> None:
 )
 def test_punctuation_of_a_number_does_not_matter(phone: str) -> None:
     assert phone_key(phone) == "p:15550100199"
+
+
+@pytest.mark.parametrize("phone", ["000 01 555", "+00 00 1 555", "+(0)(0)1 555", "00(0)01555", "0(0)1555", "+01555"])
+def test_number_is_found_as_it_was_written_and_as_it_is_stored(phone: str) -> None:
+    stored = plain_phone(phone)
+    assert phone_key(stored) == phone_key(phone)
+    assert plain_phone(stored) == stored
 
 
 def test_number_without_its_country_is_another_number() -> None:
