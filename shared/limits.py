@@ -40,16 +40,14 @@ UPLOADS_AT_ONCE: Final = 64  # requests, a process
 UPLOAD_KEPT_SECONDS: Final = 24 * 3600
 UPLOAD_QUOTA_BYTES: Final = 10 * 1024 * MIB  # unassigned, a tenant
 UPLOAD_QUOTA_FILES: Final = 5000
+KEPT_AFTER_DEADLINE_SECONDS: Final = 3600  # an assign keeps its uploads until its deadline and so long
+UPLOAD_LONGEST_SECONDS: Final = 72 * 3600  # from the upload on, however many assigns are under way
 
 # Mutations
 DEADLINE_SECONDS: Final = 24 * 3600
 KEPT_SECONDS: Final = 90 * 24 * 3600
 WINDOW_LEAST: Final = 50
 MAX_TRIES: Final = 3
-
-# Temporary uploads
-KEPT_AFTER_DEADLINE_SECONDS: Final = 3600  # an assign keeps its uploads until its deadline and so long
-UPLOAD_LONGEST_SECONDS: Final = 72 * 3600  # from the upload on, however many assigns are under way
 
 # Downloads
 DOWNLOAD_SECONDS: Final = 60.0  # all tries of one file, from the first connect

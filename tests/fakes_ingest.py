@@ -88,7 +88,7 @@ class InMemoryLedger:
 
     async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
         self._reach()
-        return [self.documents[environment][one] for one in sorted(ids, reverse=True)]
+        return [self.documents[environment][one] for one in ids]
 
     async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
         self._reach()

@@ -183,8 +183,7 @@ class Intake:
             found = await self._ledger.members(write.environment, held["members"])
         except DependencyUnavailable:
             raise _unknown(write) from None
-        order = {member: n for n, member in enumerate(held["members"])}
-        return Accepted(held, sorted(found, key=lambda member: order[member["_id"]]), replayed=True)
+        return Accepted(held, found, replayed=True)
 
     async def _stage(self, write: Write, drafts: list[Draft]) -> list[str]:
         """Put large files one after the other, so that one is in hand at a time; the keys."""

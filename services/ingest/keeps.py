@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from pymongo import UpdateOne
 
 from shared.ledger import Database, translated
 from shared.limits import UPLOAD_LONGEST_SECONDS
+from shared.uploads import alive
 
 LONGEST: Final = {"$add": ["$createdAt", UPLOAD_LONGEST_SECONDS * 1000]}
 
@@ -20,9 +21,7 @@ class MongoKeeps:
 
     async def keep(self, environment: str, tenant: str, uploads: Sequence[str], until: datetime) -> None:
         """Let none of the tenant's free uploads among these expire before this time (72 h after its upload at most)."""
-        now = datetime.now(UTC)
-        alive = {"$or": [{"expiresAt": {"$gt": now}}, {"keepUntil": {"$gt": now}}]}
-        free: dict[str, Any] = {"tenant": tenant, "claimedBy": None, "endedAt": None} | alive
+        free = {"tenant": tenant, "claimedBy": None} | alive(datetime.now(UTC))
         raised = [{"$set": {"keepUntil": {"$max": ["$keepUntil", {"$min": [until, LONGEST]}]}}}]
         async with translated():
             await self._databases[environment].uploads.bulk_write(

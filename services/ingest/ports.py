@@ -27,7 +27,7 @@ class Ledger(Protocol):
         ...
 
     async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
-        """The documents with these ids."""
+        """The documents with these ids, in their order."""
         ...
 
     async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:

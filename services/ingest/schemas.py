@@ -55,7 +55,6 @@ def _one_or_many(schema: dict[str, Any]) -> None:
 
 
 Files = Annotated[list[FilePayload], BeforeValidator(_files), Field(json_schema_extra=_one_or_many)]
-Tags = Annotated[list[fields.Tag], Field(max_length=50)]
 _member = cache(to_snake)
 
 

@@ -41,8 +41,6 @@ async def read(request: Request) -> Response:
         raise Problem("mutation_not_found", "No mutation has this idempotency key.")
     if document["status"] == states.BATCH:
         members = await gateway.ledger.members(caller.environment, document["members"])
-        order = {member: n for n, member in enumerate(document["members"])}
-        members.sort(key=lambda member: order[member["_id"]])
     else:
         members = [document]
     ids = [member["_id"] for member in members]

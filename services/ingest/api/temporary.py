@@ -10,6 +10,7 @@ from services.ingest.api import answers, describe
 from services.ingest.api.gateway import gateway_of
 from services.ingest.api.multipart import Mark, Multipart, Part
 from services.ingest.api.pieces import Pace, check_length, pieces
+from services.ingest.fields import attachment_type
 from services.ingest.problems import FieldError, invalid
 from services.ingest.upload_batch import Batch
 from services.ingest.validation import token
@@ -20,7 +21,6 @@ router = APIRouter(tags=["attachments"])
 FIELD: Final = "files"
 LARGEST: Final = limits.FILES_PER_UPLOAD * limits.TEMPORARY_FILE_BYTES + limits.UPLOAD_OVERHEAD_BYTES
 SLICE_BYTES: Final = 64 * limits.KIB  # fed at once, so that the loop is never held for long
-SPELT: Final = {one.casefold(): one for one in limits.ATTACHMENT_TYPES}
 
 
 @router.post("/attachments/temporary", **describe.upload())
@@ -58,10 +58,11 @@ async def _take(batch: Batch, stream: Multipart, piece: bytes) -> None:
 def _kind(request: Request) -> str:
     """The type that the query names, spelt as the table has it."""
     sent = request.query_params.getlist("type") or ["unassigned"]
-    if len(sent) > 1 or sent[0].casefold() not in SPELT:
+    known = attachment_type(sent[0]) if len(sent) == 1 else None
+    if known is None:
         message = f"Send one of {', '.join(limits.ATTACHMENT_TYPES)}."
         raise invalid([FieldError("type", "invalid_value", message)])
-    return SPELT[sent[0].casefold()]
+    return known
 
 
 def _shown(document: UploadDocument) -> dict[str, Any]:
