@@ -102,7 +102,11 @@ def _refused(work: Work, found: Records) -> Decision | None:
     """The end of what can't be done, whatever it brings: all or nothing over its records."""
     mutation, records = work.mutation, own_records(work.mutation, found)
     code = work.failure or (None if mutation["kind"] == "create" else _obstacle(mutation, records))
-    return decide_failure(mutation, records, code) if code else None
+    decision = decide_failure(mutation, records, code) if code else None
+    if decision and mutation["kind"] == "erase" and code == "record_not_found":
+        # Its create has failed, and still tells the names of files and where they came from.
+        decision.erase = datetime.now(UTC)
+    return decision
 
 
 def _obstacle(mutation: Document, records: Records) -> str | None:

@@ -290,6 +290,20 @@ async def test_a_second_erasure_finds_the_record_erased(house: House, person: Pe
     assert outcome["error"]["code"] == "record_erased"
 
 
+async def test_an_erasure_of_what_never_came_to_be_forgets_what_was_sent_for_it(house: House) -> None:
+    person, name = Person(house), new_id()
+    file = by_url(f"{person.word}.txt") | {"url": person.callback}
+    created = mutation(fields={"firstName": person.word}, files={name: file}, fileIds=[name])
+    await house.insert(created)
+    await house.handler.end("live", [created["_id"]], "internal_error")
+    assert await person.traces() == [f"mutations {created['_id']}"]
+
+    outcome = await house.work_off(mutation("erase", created["record"]["id"], 2))
+
+    assert outcome["error"]["code"] == "record_not_found"
+    assert await person.traces() == []
+
+
 async def test_an_erasure_of_another_version_touches_nothing(house: House, person: Person) -> None:
     before = await person.traces()
 
