@@ -8,7 +8,7 @@ from pymongo import InsertOne, UpdateMany, UpdateOne
 from pymongo.errors import ClientBulkWriteException, PyMongoError
 
 from services.notifier.clock import DatabaseClock
-from services.notifier.deliveries import DUPLICATE, UNLEASED
+from services.notifier.deliveries import UNLEASED, raise_refused
 from services.notifier.dispatch import Dispatched, FailedDispatch, SuccessfulDispatch
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Database, Document, translated
@@ -91,5 +91,4 @@ def _raise_unless_void(error: ClientBulkWriteException) -> None:
         raise error.error
     if error.write_concern_errors:
         raise DependencyUnavailable("mongodb", "write concern") from error
-    if any(each["code"] != DUPLICATE for each in error.details["writeErrors"]):
-        raise error
+    raise_refused(error.details["writeErrors"])

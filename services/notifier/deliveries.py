@@ -19,6 +19,18 @@ DUPLICATE: Final = 11000
 UNLEASED: Final[dict[str, Any]] = {"leaseBy": None, "leaseUntil": None}
 
 
+class RefusedWrite(Exception):
+    """The database refused a write with these codes: a bug."""
+
+
+def raise_refused(failed: Sequence[Document]) -> None:
+    """Raise RefusedWrite unless all of these errors say that it is there already."""
+    codes = [each["code"] for each in failed]
+    if any(code != DUPLICATE for code in codes):
+        # The driver's text would hold the documents, and so URLs and answers, in the logs.
+        raise RefusedWrite(codes) from None
+
+
 class MongoDeliveries:
     """Adapter over `deliveries`; `holder` names this process in leases. Raises DependencyUnavailable."""
 
@@ -38,8 +50,7 @@ class MongoDeliveries:
                 await self._databases[environment].deliveries.insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 failed = error.details["writeErrors"]
-                if any(each["code"] != DUPLICATE for each in failed):
-                    raise
+                raise_refused(failed)
                 if error.details.get("writeConcernErrors"):
                     raise DependencyUnavailable("mongodb", "write concern") from error
                 return set(ids) - {ids[each["index"]] for each in failed}
