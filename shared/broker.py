@@ -16,7 +16,7 @@ from faststream.kafka.message import KafkaMessage
 from shared import events
 from shared.errors import DependencyUnavailable
 from shared.limits import KIB, MIB
-from shared.odd_headers import read_odd_headers
+from shared.odd_records import read_odd_records
 from shared.settings import EngineSettings
 from shared.topics import Topic
 
@@ -116,7 +116,7 @@ class _WaitingBroker(KafkaBroker):
     async def start(self) -> None:
         """Connect, which chooses the consumer's class, and choose another."""
         await self.connect()
-        read_odd_headers()
+        read_odd_records()
         config = self.config.broker_config
         config.builder = partial(_WaitingConsumer, **config.builder.keywords)  # type: ignore[attr-defined]
         await super().start()

@@ -19,7 +19,7 @@ from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched, encode
 from shared.settings import EngineSettings
 from tests.factories import fetched, mutation, new_id
-from tests.odd_records import ODD_HEADER, odd_batch
+from tests.odd_records import ODD_HEADER, as_zstd, odd_batch
 from tests.retry import eventually
 
 pytestmark = pytest.mark.broker
@@ -126,6 +126,20 @@ async def test_a_header_whose_name_is_no_text_costs_neither_its_record_nor_other
     async with place.consuming(handle):
         await eventually(lambda: _committed(place, 7))
     assert place.seen == [*first, odd.mutation_id, *last]
+
+
+async def test_a_batch_that_can_not_be_unpacked_is_one_dead_letter(place: Place) -> None:
+    first = await place.publish(1)
+    await _produce(place, as_zstd(odd_batch((encode(fetched(mutation())), []))))
+    last = await place.publish(1)
+
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        place.seen += [delivery.event.mutation_id for delivery in deliveries]
+
+    async with place.consuming(handle):
+        await eventually(lambda: _committed(place, 3))
+    assert place.seen == [*first, *last]
+    assert await _end(place, TopicPartition(topics.dead_letter(place.topic), 0)) == 1
 
 
 async def test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it(place: Place) -> None:

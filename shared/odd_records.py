@@ -1,14 +1,15 @@
-"""Reads records whose headers have names that are no UTF-8, which any client of the broker may write.
+"""Reads what makes aiokafka raise: headers whose names are no UTF-8, and batches that it can't unpack.
 
-aiokafka raises at such a name. Then the fetch fails for ever, and what it had taken out of other partitions is passed
-over: one tenant's record would stop, or lose, the commands of all.
+Any client of a broker may write them. Raising, the fetch fails for ever, and what it had taken out of other partitions
+is passed over: one tenant's record would stop, or lose, the commands of all.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.consumer import fetcher
-from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
 
@@ -26,7 +27,10 @@ class _Bytes(bytearray):
 
 
 class _Batch:
-    """A batch of aiokafka; where that can't read a header's name, what is no UTF-8 in it is replaced."""
+    """A batch of aiokafka; what is no UTF-8 in a header's name is replaced.
+
+    Where nothing can be read, the batch's own bytes stand for its records: a value that nobody can decode.
+    """
 
     def __init__(self, batch: Any, raw: memoryview) -> None:
         self._batch, self._raw = batch, raw
@@ -46,6 +50,8 @@ class _Batch:
             slow._maybe_uncompress()
             slow._buffer = _Bytes(slow._buffer)
             yield from slow
+        except (UnsupportedCodecError, CorruptRecordException):
+            yield _DefaultRecordPy(self._batch.next_offset - 1, 0, 0, None, bytes(self._raw), [])
 
 
 class ForgivingRecords(_MemoryRecordsPy):  # type: ignore[misc]
@@ -58,6 +64,6 @@ class ForgivingRecords(_MemoryRecordsPy):  # type: ignore[misc]
         return None if batch is None else _Batch(batch, raw)
 
 
-def read_odd_headers() -> None:
+def read_odd_records() -> None:
     """Have all consumers of this process read them; safe to repeat."""
     fetcher.MemoryRecords = ForgivingRecords

@@ -1,10 +1,11 @@
-"""A header's name that is no UTF-8 costs a replaced character, and no record."""
+"""What a foreign producer writes costs a replaced character, or its own batch, and nothing of others."""
 
 import pytest
+from aiokafka.errors import UnsupportedCodecError
 from aiokafka.record.memory_records import MemoryRecords
 
-from shared.odd_headers import ForgivingRecords
-from tests.odd_records import ODD_HEADER, Headers, odd_batch
+from shared.odd_records import ForgivingRecords
+from tests.odd_records import ODD_HEADER, Headers, as_zstd, odd_batch
 
 GOOD: Headers = [("ce_type", b"mutation.command.v1")]
 
@@ -25,6 +26,13 @@ def test_records_before_behind_and_with_an_odd_name_are_read(compression: int) -
     with pytest.raises(UnicodeDecodeError):  # or this module is not needed any more
         list(MemoryRecords(raw).next_batch())
     assert read(raw) == {0: (b"a", GOOD), 1: (b"b", [("\ufffd\ufffd", b"odd"), *GOOD]), 2: (b"c", GOOD)}
+
+
+def test_batch_in_an_unknown_compression_is_one_record_of_its_bytes() -> None:
+    raw = as_zstd(odd_batch((b"a", GOOD), (b"b", GOOD)))
+    with pytest.raises(UnsupportedCodecError):  # or the library is there, and unpacks what no limit counts
+        iter(MemoryRecords(raw).next_batch())
+    assert read(raw + odd_batch((b"c", GOOD), first=2)) == {1: (raw, []), 2: (b"c", GOOD)}
 
 
 def test_batches_without_odd_names_are_read_as_ever() -> None:
