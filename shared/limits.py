@@ -26,6 +26,8 @@ URL_LENGTH: Final = 2048
 IDEMPOTENCY_KEY_PATTERN: Final = r"^[A-Za-z0-9_.:+=~@-]{1,255}$"
 BYTES_IN_FLIGHT: Final = 256 * MIB  # of request bodies, a process
 BODY_SECONDS: Final = 60.0
+TENANT_RATE: Final = 1000  # requests a second of a tenant in the long run, a process
+TENANT_BURST: Final = 2000  # at once
 
 # Lists
 PAGE_SIZE: Final = 100  # at most

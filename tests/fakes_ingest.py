@@ -13,6 +13,7 @@ from services.ingest.api.app import build
 from services.ingest.api.body import BodyReader
 from services.ingest.api.gateway import Gateway
 from services.ingest.intake import Intake
+from services.ingest.rates import RateLimits
 from services.ingest.uploads import UploadRules, Uploads, Usage
 from shared.addresses import EgressPolicy
 from shared.content.judge import judge_bytes
@@ -239,7 +240,11 @@ class IngestStand:
     """The real application over in-memory ports; `later` puts the clock of uploads forward."""
 
     def __init__(
-        self, bodies: BodyReader | None = None, rules: UploadRules | None = None, real_uploads: Uploads | None = None
+        self,
+        bodies: BodyReader | None = None,
+        rules: UploadRules | None = None,
+        real_uploads: Uploads | None = None,
+        rates: RateLimits | None = None,
     ) -> None:
         self.uploads, self.later = InMemoryUploads(), timedelta()
         self.keys, self.ledger = InMemoryKeys(), InMemoryLedger()
@@ -251,6 +256,7 @@ class IngestStand:
         self.bodies = bodies or BodyReader()
         self.gateway = Gateway(
             keys=self.keys,
+            rates=rates or RateLimits(),
             bodies=self.bodies,
             intake=Intake(self.ledger, self.relay, self.blobs, self.keeps),
             ledger=self.ledger,

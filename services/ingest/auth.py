@@ -23,22 +23,21 @@ class Caller:
     environment: str
 
 
-async def identify(keys: ApiKeys, api_key: str | None, sandbox: bool) -> Caller:
-    """The caller behind the x-api-key header. Raises Problem unauthorized, or forbidden for an admin key."""
-    holder = await _holder(keys, api_key)
+def caller_of(holder: KeyHolder, sandbox: bool) -> Caller:
+    """The caller with this key. Raises Problem forbidden for an admin key."""
     if holder.tenant is None:
         raise Problem("forbidden", "An admin key has no tenant: use a tenant's key here.", field="x-api-key")
     return Caller(holder.tenant, "sandbox" if sandbox else "live")
 
 
-async def require_admin(keys: ApiKeys, api_key: str | None) -> None:
-    """Let admin keys pass. Raises Problem unauthorized, or forbidden for a tenant's key."""
-    holder = await _holder(keys, api_key)
+def require_admin(holder: KeyHolder) -> None:
+    """Let admin keys pass. Raises Problem forbidden for a tenant's key."""
     if holder.tenant is not None:
         raise Problem("forbidden", "This needs an admin key.", field="x-api-key")
 
 
-async def _holder(keys: ApiKeys, api_key: str | None) -> KeyHolder:
+async def authenticated(keys: ApiKeys, api_key: str | None) -> KeyHolder:
+    """The holder of the key in the x-api-key header. Raises Problem unauthorized."""
     holder = await keys.authenticate(api_key) if api_key else None
     if holder is None:
         raise Problem("unauthorized", field="x-api-key", headers={"WWW-Authenticate": 'ApiKey header="x-api-key"'})

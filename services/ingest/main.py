@@ -20,6 +20,7 @@ from services.ingest.lists import MongoLists
 from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
 from services.ingest.mongo_uploads import MongoUploads
 from services.ingest.outbox import MongoOutbox
+from services.ingest.rates import RateLimits
 from services.ingest.reads import MongoReads
 from services.ingest.rejections import Rejections
 from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_SECONDS, Relay
@@ -66,6 +67,7 @@ async def run(settings: IngestSettings) -> int:
         await stack.enter_async_context(background(consumer.consume, on_failure=lifecycle.fail))
         gateway = Gateway(
             keys=open_tenants(client, settings),
+            rates=RateLimits(settings.tenant_rate, settings.tenant_burst),
             bodies=BodyReader(settings.http_bytes_in_flight, settings.http_body_seconds, settings.http_body_rate),
             intake=intake,
             ledger=ledger,

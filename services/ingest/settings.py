@@ -19,6 +19,8 @@ class IngestSettings(EngineSettings):
     http_bytes_in_flight: int = limits.BYTES_IN_FLIGHT
     http_body_seconds: float = limits.BODY_SECONDS
     http_body_rate: int = 16 * limits.KIB  # bytes/s that a body needs after the first five seconds
+    tenant_rate: float = Field(default=limits.TENANT_RATE, gt=0)  # requests/s of a tenant in the long run, a process
+    tenant_burst: int = Field(default=limits.TENANT_BURST, ge=1)  # requests of a tenant at once, a process
     upload_kept_seconds: float = Field(default=limits.UPLOAD_KEPT_SECONDS, gt=0)  # unassigned files, then they expire
     upload_quota_bytes: int = Field(default=limits.UPLOAD_QUOTA_BYTES, ge=0)  # of unassigned files, a tenant
     upload_quota_files: int = Field(default=limits.UPLOAD_QUOTA_FILES, ge=0)

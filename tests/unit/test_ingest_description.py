@@ -29,7 +29,7 @@ async def test_every_reference_leads_somewhere() -> None:
     assert {one.removeprefix(COMPONENTS) for one in found} <= set(document["components"]["schemas"])
 
 
-@pytest.mark.parametrize("status", ["400", "401", "408", "413", "415", "422", "500", "503"])
+@pytest.mark.parametrize("status", ["400", "401", "408", "413", "415", "422", "429", "500", "503"])
 async def test_every_write_names_its_body_and_its_refusals(status: str) -> None:
     paths = (await described())["paths"]
     operations = [operation for methods in paths.values() for operation in methods.values()]

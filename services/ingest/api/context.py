@@ -23,7 +23,9 @@ log = structlog.get_logger()
 
 
 class RequestContext:
-    """Puts `request_id`, `traceparent`, `sandbox` and `instance` into the request's state; strips `/sandbox`."""
+    """Puts `request_id`, `traceparent`, `sandbox` and `instance` into the request's state; strips `/sandbox`.
+
+    Header `fields` that are in the state when the answer begins go out with it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,6 +47,7 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                message["headers"] += state.get("fields", ())
             await send(message)
 
         try:

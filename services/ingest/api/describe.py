@@ -14,7 +14,7 @@ from shared.limits import (
 )
 
 COMPONENTS: Final = "#/components/schemas/"
-ALWAYS: Final = ("malformed_request", "unauthorized", "forbidden", "unavailable", "internal_error")
+ALWAYS: Final = ("malformed_request", "unauthorized", "forbidden", "rate_limited", "unavailable", "internal_error")
 BODY: Final = (
     "malformed_json", "body_too_slow", "payload_too_large", "unsupported_media_type", "validation_failed",
     "over_capacity",

@@ -10,16 +10,18 @@ from uuid_utils import uuid7
 
 from services.ingest.api.body import BodyReader
 from services.ingest.api.preconditions import if_match, versions
-from services.ingest.auth import ApiKeys, Caller, identify, require_admin
+from services.ingest.auth import ApiKeys, Caller, authenticated, caller_of, require_admin
 from services.ingest.drafts import Write
 from services.ingest.fields import UUID
 from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
 from services.ingest.ports import Downloads, Ledger, Lists, Reads, Registry, Resets, TenantTopics
 from services.ingest.problems import FieldError, Problem
+from services.ingest.rates import RateLimits
 from services.ingest.uploads import Uploads
 from shared import limits
 from shared.addresses import EgressPolicy
+from shared.tenants import KeyHolder
 from shared.urls import UrlRefused, check_url
 
 KEY: Final = re.compile(limits.IDEMPOTENCY_KEY_PATTERN)
@@ -30,6 +32,7 @@ class Gateway:
     """Ports and policy of the HTTP side."""
 
     keys: ApiKeys
+    rates: RateLimits
     bodies: BodyReader
     intake: Intake
     ledger: Ledger
@@ -44,12 +47,20 @@ class Gateway:
     ready: Callable[[], bool]
 
     async def caller(self, request: Request) -> Caller:
-        """Who calls; raises Problem unauthorized before anything else of the request is looked at."""
-        return await identify(self.keys, request.headers.get("x-api-key"), request.state.sandbox)
+        """Who calls; raises Problem unauthorized or rate_limited before anything else of the request is looked at."""
+        return caller_of(await self._admitted(request), request.state.sandbox)
 
     async def admin(self, request: Request) -> None:
-        """Raises Problem unauthorized or forbidden, unless an administrator calls."""
-        await require_admin(self.keys, request.headers.get("x-api-key"))
+        """Raises Problem unauthorized, rate_limited or forbidden, unless an administrator calls."""
+        require_admin(await self._admitted(request))
+
+    async def _admitted(self, request: Request) -> KeyHolder:
+        holder = await authenticated(self.keys, request.headers.get("x-api-key"))
+        allowance = self.rates.take(holder.tenant)
+        request.state.fields = allowance.fields
+        if not allowance.passes:
+            raise Problem("rate_limited", headers={"Retry-After": str(allowance.wait)})
+        return holder
 
 
 def gateway_of(request: Request) -> Gateway:
