@@ -28,7 +28,9 @@ REQUEST_CODES: dict[str, Code] = {
     "method_not_allowed": Code(405, "Method not allowed", "Use one of the methods named in the Allow header."),
     "body_too_slow": Code(408, "Body too slow", "Send the body without long pauses, over a faster connection."),
     "version_conflict": Code(
-        412, "Precondition failed", "Read the record again, and send its present version in If-Match."
+        412,
+        "Precondition failed",
+        "Read the record again, and send its present ETag in If-Match; weak ones (W/) never match.",
     ),
     "payload_too_large": Code(413, "Payload too large", "Send fewer or smaller files, or send large files by URL."),
     "unsupported_media_type": Code(

@@ -51,6 +51,10 @@ async def test_every_refusal_is_a_problem_with_known_codes() -> None:
                     assert set(answer["description"].split(", ")) <= set(REQUEST_CODES)
 
 
+async def test_both_environments_are_servers() -> None:
+    assert [server["url"] for server in (await described())["servers"]] == ["/", "/sandbox"]
+
+
 async def test_path_parameters_are_described() -> None:
     for path, methods in (await described())["paths"].items():
         for operation in methods.values():

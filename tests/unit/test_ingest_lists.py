@@ -115,8 +115,44 @@ async def test_unknown_field_is_answered_with_those_that_there_are() -> None:
     assert answer.json()["detail"].endswith(", companyId, createdAt, updatedAt.")
 
 
-async def test_parameters_that_nobody_asks_for_are_ignored() -> None:
-    assert (await get(IngestStand(), "/candidates?colour=red&colour=blue")).status_code == 200
+@pytest.mark.parametrize(
+    ("path", "unknown", "known"),
+    [
+        ("/candidates?pagesize=5&colour=red&colour=blue", ["pagesize", "colour"], "cursor, pageSize, fields"),
+        ("/attachments?candidateID=x", ["candidateID"], "candidateId, companyId, vacancyId, type, page, pageSize"),
+        ("/schema?Operation=create", ["Operation"], "operation, recordType"),
+        ("/mutations/k?verbose", ["verbose"], "no parameters"),
+        ("/sandbox/reset?sandbox=true", ["sandbox"], "no parameters"),
+        (f"/attachments/{identity(1)}/content?AS=link", ["AS"], "as"),
+    ],
+)
+async def test_parameters_that_a_route_has_not_are_refused_with_those_that_it_has(
+    path: str, unknown: list[str], known: str
+) -> None:
+    answer = await get(IngestStand(), path)
+    assert answer.status_code == 400
+    assert [(each["field"], each["code"]) for each in answer.json()["errors"]] == [
+        (name, "parameter_invalid") for name in unknown
+    ]
+    assert known in answer.json()["detail"]
+
+
+async def test_mistyped_parameter_of_a_write_keeps_it_from_being_accepted() -> None:
+    stand = IngestStand()
+    async with stand.client() as client:
+        answer = await client.post("/candidates?callbackURL=https://hooks.example.com/", json={"firstName": "Ann"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "callbackURL")
+    assert stand.mutations() == []
+
+
+@pytest.mark.parametrize("path", ["/candidates?colour=red", "/admin/tenants?colour=red"])
+async def test_a_query_is_judged_only_for_those_who_may_ask(path: str) -> None:
+    assert (await get(IngestStand(), path, key="nobody's")).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi"])
+async def test_what_needs_no_key_takes_any_query(path: str) -> None:
+    assert (await get(IngestStand(), f"{path}?colour=red")).status_code == 200
 
 
 async def found(stand: IngestStand, query: str) -> list[str]:

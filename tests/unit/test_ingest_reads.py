@@ -75,6 +75,22 @@ async def test_download_as_link_is_for_clients_that_would_send_their_key_along()
     assert 50 <= (link.expires_at - datetime.now(UTC)).total_seconds() <= 60
 
 
+@pytest.mark.parametrize(
+    "path",
+    [f"/candidates/{CANDIDATE}", f"/attachments/{ATTACHMENT}/content", f"/attachments/{ATTACHMENT}/content?as=link",
+     "/candidates", "/candidates/x", "/mutations/none", "/sandbox/reset", "/healthz", "/metrics", "/docs",
+     "/openapi.json", "/nowhere", "/attachments/temporary/assign"],
+)  # fmt: skip
+async def test_head_answers_as_get_does_without_the_body(path: str) -> None:
+    stand = stand_with_data()
+    async with stand.client(**{"x-request-id": "r-1"}) as client:
+        got, headed = await client.get(path), await client.head(path)
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    differing = {"ratelimit"} | ({"location", "content-length"} if "content" in path or path == "/metrics" else set())
+    shown = [{name: value for name, value in one.headers.items() if name not in differing} for one in (got, headed)]
+    assert shown[0] == shown[1]
+
+
 PATHS = [f"/candidates/{CANDIDATE}", f"/candidates/{CANDIDATE}/attachments", f"/attachments/{ATTACHMENT}"]
 
 

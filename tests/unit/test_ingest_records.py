@@ -208,7 +208,7 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
-@pytest.mark.parametrize("tags", ['"3"', '"1", "3"', ' "1",W/"2" ,"3"'])
+@pytest.mark.parametrize("tags", ['"3"', '"1", "3"', ' "1",W/"2" ,"3"', '"3",,'])
 async def test_expected_version_goes_into_the_mutation(method: str, path: str, body: Any, tags: str) -> None:
     stand = stand_with()
     answer = await send(stand, method, path, json=body, headers={"If-Match": tags})
@@ -217,13 +217,24 @@ async def test_expected_version_goes_into_the_mutation(method: str, path: str, b
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
-@pytest.mark.parametrize("tags", ['"2"', 'W/"3"', "3", '"03"', '"x"', '"99999999999999999999"', ",", '"2", "4"', '"3'])
+@pytest.mark.parametrize("tags", ['"2"', 'W/"3"', '"03"', '"x"', '"a,b"', '"99999999999999999999"', '"2", "4"', '""'])
 async def test_record_at_none_of_the_versions_is_412(method: str, path: str, body: Any, tags: str) -> None:
     stand = stand_with()
     answer = await send(stand, method, path, json=body, headers={"If-Match": tags})
     assert answer.status_code == 412
     assert answer.headers["content-type"] == "application/problem+json"
     assert codes(answer) == [("If-Match", "version_conflict")]
+    assert "weak ones (W/) never match" in answer.json()["detail"]
+    assert stand.mutations() == []
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES)
+@pytest.mark.parametrize("tags", ["3", "garbage", '"3', '3"', "W/3", 'w/"3"', "", ",", '"3" "4"', '*, "3"', '"3", 4'])
+async def test_what_is_no_tag_is_refused_with_a_hint_to_quote_it(method: str, path: str, body: Any, tags: str) -> None:
+    stand = stand_with()
+    answer = await send(stand, method, path, json=body, headers={"If-Match": tags})
+    assert (answer.status_code, codes(answer)) == (400, [("If-Match", "malformed_request")])
+    assert 'like "5"' in answer.json()["detail"]
     assert stand.mutations() == []
 
 

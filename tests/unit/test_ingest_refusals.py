@@ -292,8 +292,8 @@ async def test_framework_errors_are_problems_too() -> None:
     stand = IngestStand()
     assert (await send(stand, b"", "GET", "/nowhere")).status_code == 404
     wrong = await send(stand, b"", "PUT", "/candidates")
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, POST")
-    assert (await send(stand, b"", "PUT", "/candidates/find")).headers["allow"] == "GET"
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, POST")
+    assert (await send(stand, b"", "PUT", "/candidates/find")).headers["allow"] == "GET, HEAD"
     assert (await send(stand, b"", "PUT", "/attachments/temporary")).headers["allow"] == "POST"
     assert (await send(stand, b"", "GET", "/candidates/1/")).status_code == 404
 

@@ -86,6 +86,46 @@ async def test_there_is_no_reset_without_the_word_sandbox_in_the_path(headers: d
     assert stand.resets.asked == {}
 
 
+WORDS = [
+    ["tru"], ["1"], [""], [" "], ["true", "false"], ["false", "true"], ["true", ""], ["", "false"], ["true, true"],
+]  # fmt: skip
+
+
+async def created(path: str, words: list[str]) -> tuple[int, int, int]:
+    """Status, and how many mutations there are then: live, in the sandbox."""
+    stand = IngestStand()
+    async with stand.client() as client:
+        answer = await client.post(path, json={"firstName": "Ann"}, headers=[("x-api-sandbox", one) for one in words])
+    if answer.status_code == 400:
+        assert [(one["field"], one["code"]) for one in answer.json()["errors"]] == [
+            ("x-api-sandbox", "malformed_request")
+        ]
+    return answer.status_code, len(stand.mutations()), len(stand.mutations("sandbox"))
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("path", ["/candidates", "/sandbox/candidates"])
+async def test_nothing_is_written_when_the_header_is_not_clear(path: str, words: list[str]) -> None:
+    assert await created(path, words) == (400, 0, 0)
+
+
+@pytest.mark.parametrize("word", ["false", "FALSE"])
+async def test_path_and_header_must_not_contradict_each_other(word: str) -> None:
+    assert await created("/sandbox/candidates", [word]) == (400, 0, 0)
+    async with IngestStand().client(**{"x-api-sandbox": word}) as client:
+        assert (await client.get("/sandbox/reset")).status_code == 400
+
+
+@pytest.mark.parametrize("words", [["true"], ["TRUE"], [" True "], ["true", "TRUE"]])
+async def test_true_is_read_without_regard_to_case(words: list[str]) -> None:
+    assert await created("/candidates", words) == (202, 0, 1)
+    assert await created("/sandbox/candidates", words) == (202, 0, 1)
+
+
+async def test_false_is_live() -> None:
+    assert await created("/candidates", ["False"]) == (202, 1, 0)
+
+
 async def test_a_reset_needs_a_key_and_is_refused_as_the_sandboxs_problem() -> None:
     stand = IngestStand()
     async with stand.client(None) as client:

@@ -89,7 +89,7 @@ async def test_the_bytes_say_what_a_file_is(
     ("query", "kind"),
     [
         ("", "unassigned"), ("?type=UnAssigned", "unassigned"), ("?type=cover_letter", "COVER_LETTER"),
-        ("?type=EXPORTEDTEMPLATEDCV", "ExportedTemplatedCv"), ("?type=CV&more=1", "CV"),
+        ("?type=EXPORTEDTEMPLATEDCV", "ExportedTemplatedCv"),
     ],
 )  # fmt: skip
 async def test_type_is_read_without_regard_to_case(query: str, kind: str) -> None:

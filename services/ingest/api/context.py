@@ -15,6 +15,7 @@ from shared.observability import next_traceparent
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 SANDBOX_PREFIX: Final = "/sandbox"
+MEANT: Final = "Send true or false in x-api-sandbox, once; behind /sandbox only true, or leave it out."
 FIXED: Final = "/sandbox/reset"  # a path of its own: no prefix
 REQUESTS = Counter("engine_http_requests_total", "Answers by method, route and status", ["method", "route", "status"])
 SECONDS = Histogram("engine_http_request_seconds", "From the request's headers to the end of the answer", ["route"])
@@ -25,7 +26,9 @@ log = structlog.get_logger()
 class RequestContext:
     """Puts `request_id`, `traceparent`, `sandbox` and `instance` into the request's state; strips `/sandbox`.
 
-    Header `fields` that are in the state when the answer begins go out with it."""
+    Header `fields` that are in the state when the answer begins go out with it. HEAD is a GET whose answer loses its
+    body, on every route.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,7 +43,9 @@ class RequestContext:
         state: dict[str, Any] = scope.setdefault("state", {})
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         state.update(request_id=request_id, traceparent=next_traceparent(traceparent), instance=scope["path"])
-        status, began = 500, time.perf_counter()
+        status, began, asked = 500, time.perf_counter(), scope["method"]
+        if asked == "HEAD":
+            scope["method"] = "GET"
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -48,28 +53,30 @@ class RequestContext:
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 message["headers"] += state.get("fields", ())
+            elif asked == "HEAD":
+                message["body"] = b""
             await send(message)
 
         try:
-            await self._enter(scope, headers.get(b"x-api-sandbox"), receive, send_with_id)
+            await self._enter(scope, receive, send_with_id)
         except Exception:
             # The answer was given by the handler of Exception; nothing of the bug reaches the client.
-            log.exception("request_failed", request_id=request_id, method=scope["method"], path=state["instance"])
+            log.exception("request_failed", request_id=request_id, method=asked, path=state["instance"])
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
-            method = scope["method"] if scope["method"] in METHODS else "other"
+            method = asked if asked in METHODS else "other"
             REQUESTS.labels(method, route, status).inc()
             SECONDS.labels(route).observe(time.perf_counter() - began)
 
-    async def _enter(self, scope: Scope, header: bytes | None, receive: Receive, send: Send) -> None:
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope["state"]
         path: str = scope["path"]
         prefixed = path == SANDBOX_PREFIX or path.startswith(SANDBOX_PREFIX + "/")
-        word = (header or b"false").strip().lower()
-        state["sandbox"] = prefixed or word == b"true"
-        if word not in (b"true", b"false"):
+        said = {value.strip().lower() for name, value in scope["headers"] if name == b"x-api-sandbox"}
+        state["sandbox"] = prefixed or b"true" in said
+        if said - {b"true"} and (prefixed or said != {b"false"}):
             # A write that was meant for the sandbox must not go live for a typing error.
-            refusal = Problem("malformed_request", "Send true or false in x-api-sandbox.", field="x-api-sandbox")
+            refusal = Problem("malformed_request", MEANT, field="x-api-sandbox")
             await problem(refusal, path, state["sandbox"])(scope, receive, send)
             return
         if prefixed and path != FIXED:

@@ -14,7 +14,10 @@ from shared.limits import (
 )
 
 COMPONENTS: Final = "#/components/schemas/"
-ALWAYS: Final = ("malformed_request", "unauthorized", "forbidden", "rate_limited", "unavailable", "internal_error")
+ALWAYS: Final = (
+    "malformed_request", "parameter_invalid", "unauthorized", "forbidden", "rate_limited", "unavailable",
+    "internal_error",
+)  # fmt: skip
 BODY: Final = (
     "malformed_json", "body_too_slow", "payload_too_large", "unsupported_media_type", "validation_failed",
     "over_capacity",
@@ -26,7 +29,7 @@ KEY_SCHEMA: Final = {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}
 URL_SCHEMA: Final = {"type": "string", "format": "uri"}
 SANDBOX: Final = {
     "name": "x-api-sandbox", "in": "header", "schema": {"type": "boolean", "default": False},
-    "description": "The sandbox's own records; the path prefix /sandbox does the same.",
+    "description": "The sandbox's own records; the path prefix /sandbox does the same, and excludes false.",
 }  # fmt: skip
 STEERING: Final = [
     {"name": "Idempotency-Key", "in": "header", "schema": KEY_SCHEMA, "description": "Made up when not sent."},
@@ -35,8 +38,9 @@ STEERING: Final = [
 ]
 TAG_SCHEMA: Final = {"type": "string", "examples": ['"3"']}
 IF_MATCH: Final = {
-    "name": "If-Match", "in": "header", "schema": TAG_SCHEMA,
-    "description": "The ETags of the versions that the record must have now and in its turn; * for any.",
+    "name": "If-Match", "in": "header",
+    "schema": TAG_SCHEMA | {"pattern": r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'},
+    "description": "The ETags, quoted, of the versions that the record must have now and in its turn; * for any.",
 }  # fmt: skip
 IF_NONE_MATCH: Final = {
     "name": "If-None-Match", "in": "header", "schema": TAG_SCHEMA, "description": "ETags of versions already known.",
@@ -103,7 +107,7 @@ def query(schema: str, summary: str, parameters: list[dict[str, Any]], *codes: s
     return {
         "summary": summary,
         "response_class": Response,
-        "responses": {200: _json(schema, "Found")} | _problems(*ALWAYS, "parameter_invalid", *codes),
+        "responses": {200: _json(schema, "Found")} | _problems(*ALWAYS, *codes),
         "openapi_extra": {"parameters": [*parameters, SANDBOX]},
     }
 
@@ -162,7 +166,7 @@ def administer(
 ) -> dict[str, Any]:
     """A route for admin keys; without a schema it answers without content, with a body also 200: it was there."""
     described = _json(schema, "Done") if schema else {"description": "Done"}
-    codes = [*ALWAYS, "not_found", *(BODY if body else ()), *(["parameter_invalid"] if OVERLAP in parameters else ())]
+    codes = [*ALWAYS, "not_found", *(BODY if body else ())]
     extra: dict[str, Any] = {"security": [{"adminKey": []}], "parameters": list(parameters)}
     if body:
         extra["requestBody"] = {

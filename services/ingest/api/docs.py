@@ -31,6 +31,10 @@ ANSWERS: Final[tuple[type[BaseModel], ...]] = (
 )  # fmt: skip
 ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (TenantPayload, *schemas_admin.ANSWERS)
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}
+SERVERS: Final = [
+    {"url": "/", "description": "Live, or with x-api-sandbox: true the sandbox"},
+    {"url": "/sandbox", "description": "The sandbox: the same routes with records and files of its own"},
+]
 ASYNCAPI: Final = orjson.dumps(asyncapi.document())
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 STYLE: Final = (
@@ -83,7 +87,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     key = {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A tenant's key"}
     admin = key | {"description": "An admin key, which has no tenant"}
     document["components"] = {"schemas": definitions, "securitySchemes": {"apiKey": key, "adminKey": admin}}
-    return document | {"security": [{"apiKey": []}]}
+    return document | {"servers": SERVERS, "security": [{"apiKey": []}]}
 
 
 def _steered(schema: dict[str, Any]) -> dict[str, Any]:

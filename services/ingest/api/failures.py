@@ -44,7 +44,8 @@ def _allowed(request: Request) -> str:
     routes = (context.original_route for context in iter_route_contexts(request.app.routes))
     matching = [route for route in routes if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
     literal = min((route.path for route in matching), key=lambda path: path.count("{"), default="")
-    return ", ".join(sorted({method for route in matching if route.path == literal for method in route.methods or ()}))
+    methods = {method for route in matching if route.path == literal for method in route.methods or ()}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def attach(app: FastAPI) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from uuid_utils import uuid7
 
+from services.ingest.api import parameters
 from services.ingest.api.body import BodyReader
 from services.ingest.api.preconditions import if_match, versions
 from services.ingest.auth import ApiKeys, Caller, authenticated, caller_of, require_admin
@@ -47,12 +48,18 @@ class Gateway:
     ready: Callable[[], bool]
 
     async def caller(self, request: Request) -> Caller:
-        """Who calls; raises Problem unauthorized or rate_limited before anything else of the request is looked at."""
-        return caller_of(await self._admitted(request), request.state.sandbox)
+        """Who calls; raises Problem unauthorized or rate_limited before anything else of the request is looked at.
+
+        Then every parameter of the query must be one that the route describes.
+        """
+        caller = caller_of(await self._admitted(request), request.state.sandbox)
+        parameters.check_known(request)
+        return caller
 
     async def admin(self, request: Request) -> None:
-        """Raises Problem unauthorized, rate_limited or forbidden, unless an administrator calls."""
+        """Raises Problem unauthorized, rate_limited or forbidden, unless an administrator calls; checks as `caller`."""
         require_admin(await self._admitted(request))
+        parameters.check_known(request)
 
     async def _admitted(self, request: Request) -> KeyHolder:
         holder = await authenticated(self.keys, request.headers.get("x-api-key"))

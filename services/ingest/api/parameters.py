@@ -1,4 +1,4 @@
-"""Query parameters: each at most once, and well-formed; what nobody asks for is ignored."""
+"""Query parameters: each at most once, well-formed, and one that the route describes."""
 
 import re
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 
 from services.ingest.fields import UUID
-from services.ingest.problems import Problem
+from services.ingest.problems import FieldError, Problem
 
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
@@ -15,6 +15,18 @@ NUMBER: Final = re.compile(r"[0-9]{1,9}")
 def refused(name: str, advice: str) -> Problem:
     """400 for a parameter."""
     return Problem("parameter_invalid", advice, field=name)
+
+
+def check_known(request: Request) -> None:
+    """Raises Problem for parameters that the description of the matched route does not name."""
+    described = (getattr(request.scope["route"], "openapi_extra", None) or {}).get("parameters", ())
+    known = [one["name"] for one in described if one["in"] == "query"]
+    if strangers := [name for name in request.query_params if name not in known]:
+        advice = f"This route has {', '.join(known)}" if known else "This route has no parameters in the query"
+        errors = [
+            FieldError(name, "parameter_invalid", f"Remove it, or correct its name. {advice}.") for name in strangers
+        ]
+        raise Problem("parameter_invalid", f"The query has unknown parameters. {advice}.", errors=errors)
 
 
 def text(request: Request, name: str) -> str | None:

@@ -5,7 +5,10 @@ from typing import Final
 
 from starlette.requests import Request
 
+from services.ingest.problems import Problem
+
 TAG: Final = re.compile(r'"(0|[1-9][0-9]{0,17})"')
+ANY_TAG: Final = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def etag(version: int) -> str:
@@ -14,12 +17,21 @@ def etag(version: int) -> str:
 
 
 def if_match(request: Request) -> str | None:
-    """If-Match as it was sent, several of them as one; part of the fingerprint."""
-    return ", ".join(request.headers.getlist("if-match")) or None
+    """If-Match as it was sent, several as one; part of the fingerprint. Raises Problem unless it is `*` or tags."""
+    sent = request.headers.getlist("if-match")
+    if not sent:
+        return None
+    header = ", ".join(sent)
+    parts = {part.strip() for part in ANY_TAG.sub('""', header).split(",")}
+    if header.strip() != "*" and not {'""'} <= parts <= {'""', ""}:
+        raise Problem(
+            "malformed_request", 'Send the ETag with its quotes in If-Match, like "5", or *.', field="If-Match"
+        )
+    return header
 
 
 def versions(header: str | None) -> tuple[int, ...] | None:
-    """Which versions If-Match allows; None: any. Weak tags never match, nor does what is no tag of ours."""
+    """Which versions If-Match allows; None: any. Weak tags never match, nor do tags that are none of ours."""
     if header is None or header.strip() == "*":
         return None
     tags = (TAG.fullmatch(tag.strip()) for tag in header.split(","))
