@@ -154,11 +154,17 @@ async def open_blobs(settings: EngineSettings, connections: int = CONNECTIONS) -
             aws_access_key_id=access,
             aws_secret_access_key=secret,
             config=config,
+            verify=authority(settings),
         ) as client,
-        open_session(connections) as session,
+        open_session(connections, settings.s3_ca_file) as session,
     ):
         requests = SignedRequests(session, Credentials(access, secret), settings.s3_region, endpoint)
         yield S3Blobs(client, requests, settings.s3_bucket, settings.s3_region, public)
+
+
+def authority(settings: EngineSettings) -> str | None:
+    """What botocore shall trust; None: what it trusts by itself."""
+    return str(settings.s3_ca_file) if settings.s3_ca_file else None
 
 
 def _expect(answer: Answer, *statuses: int, key: str | None = None) -> None:

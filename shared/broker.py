@@ -15,6 +15,7 @@ from faststream.kafka.message import KafkaMessage
 
 from shared import events
 from shared.errors import DependencyUnavailable
+from shared.kafka_access import client_options, security
 from shared.limits import KIB, MIB
 from shared.odd_records import read_odd_records
 from shared.settings import EngineSettings
@@ -84,7 +85,7 @@ async def open_publisher(settings: EngineSettings, on_dead: Callable[[], None] =
     `on_dead` is called when it can't be used any more: a new one is needed.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap,
+        **client_options(settings),
         acks="all",
         enable_idempotence=settings.kafka_idempotence,
         max_request_size=MESSAGE_BYTES,
@@ -129,6 +130,7 @@ def consuming_broker(settings: EngineSettings, metadata_seconds: float = METADAT
     """
     return _WaitingBroker(
         settings.kafka_bootstrap,
+        security=security(settings),
         metadata_max_age_ms=int(metadata_seconds * 1000),
         consumer_only=True,
         ack_policy=AckPolicy.MANUAL,

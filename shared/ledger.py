@@ -7,6 +7,7 @@ and written with majority, journaled; it is set here and nowhere else.
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, TypedDict
 
 from pymongo import ASCENDING, AsyncMongoClient, IndexModel
@@ -25,6 +26,7 @@ from pymongo.write_concern import WriteConcern
 
 from shared import uploads
 from shared.errors import DependencyUnavailable
+from shared.settings import EngineSettings
 
 Document = dict[str, Any]
 Client = AsyncMongoClient[Document]
@@ -103,9 +105,15 @@ class MutationDocument(TypedDict, total=False):
     members: list[str]  # of a head: mutation ids
 
 
-def open_client(uri: str, timeout_seconds: float = 10.0) -> Client:
-    """A client whose every operation ends within the time-out."""
-    return AsyncMongoClient(uri, timeoutMS=int(timeout_seconds * 1000), tz_aware=True, retryWrites=True)
+def connect(settings: EngineSettings, timeout_seconds: float = 10.0) -> Client:
+    """A client of the database that the settings name, whose every operation ends within the time-out."""
+    return open_client(settings.mongodb_uri.get_secret_value(), timeout_seconds, settings.mongodb_ca_file)
+
+
+def open_client(uri: str, timeout_seconds: float = 10.0, ca_file: Path | None = None) -> Client:
+    """The same for a URI; with `ca_file` over TLS, and no other authority is trusted."""
+    secured: dict[str, Any] = {"tls": True, "tlsCAFile": str(ca_file)} if ca_file else {}
+    return AsyncMongoClient(uri, timeoutMS=int(timeout_seconds * 1000), tz_aware=True, retryWrites=True, **secured)
 
 
 def open_database(client: Client, name: str) -> Database:

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.errors import DependencyUnavailable
+from shared.kafka_access import client_options
 from shared.settings import EngineSettings
 from shared.topics import Topic, group_of
 
@@ -89,8 +90,8 @@ class _translated:
 @asynccontextmanager
 async def open_offsets(settings: EngineSettings) -> AsyncIterator[BrokerOffsets]:
     """Connected readers of offsets; no consumer group is joined."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False)
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         with _translated():
             await consumer.start()

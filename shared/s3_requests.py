@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from yarl import URL
 
 from shared.errors import DependencyUnavailable
 from shared.limits import KIB
+from shared.tls import trusting
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.1
@@ -45,10 +47,10 @@ class Answer:
         return found[1].decode() if found else ""
 
 
-def open_session(connections: int) -> aiohttp.ClientSession:
+def open_session(connections: int, ca_file: Path | None = None) -> aiohttp.ClientSession:
     """A pooled session without cookies, proxies from the environment, or decoding of what is stored."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections),
+        connector=aiohttp.TCPConnector(limit=connections, ssl=trusting(ca_file) if ca_file else True),
         timeout=TIMEOUT,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

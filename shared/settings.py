@@ -1,24 +1,40 @@
-"""Settings that every service shares, read from the environment as ENGINE_<NAME>; sizes in bytes, times in seconds."""
+"""Settings that every service shares, read from the environment as ENGINE_<NAME>; sizes in bytes, times in seconds.
+
+Secrets may be in files: ENGINE_<NAME>_FILE (shared/secret_files.py).
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.secret_files import SecretFiles
 
 
 class EngineSettings(BaseSettings):
-    """Where the outside systems are, and what the egress guard lets through."""
+    """Where the outside systems are and who we are there, and what the egress guard lets through.
 
-    model_config = SettingsConfigDict(env_prefix="ENGINE_", frozen=True)
+    A file with certificate authorities (PEM) replaces those that the system trusts.
+    """
+
+    # Settings hold secrets, so no error shows what was set.
+    model_config = SettingsConfigDict(env_prefix="ENGINE_", frozen=True, hide_input_in_errors=True)
 
     kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca_file: Path | None = None
     kafka_idempotence: bool = True  # the embedded broker has no idempotent producer
     kafka_access_rules: bool = True  # the embedded broker takes none
     kafka_session_seconds: float = 10.0
     kafka_instance_id: str | None = None  # static membership, for rolling restarts
-    mongodb_uri: str = "mongodb://127.0.0.1:27017"
+    mongodb_uri: SecretStr = SecretStr("mongodb://127.0.0.1:27017")  # with its options; may hold a password
+    mongodb_ca_file: Path | None = None  # with it, TLS is on
     s3_endpoint: str = "http://127.0.0.1:8333"
+    s3_ca_file: Path | None = None
     s3_public_endpoint: str | None = None  # what presigned URLs are signed for; the same when not set
     s3_bucket: str = "mutation-engine"
     s3_region: str = "us-east-1"
@@ -35,3 +51,27 @@ class EngineSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """What would not be used is refused: somebody believes that it protects."""
+        named = bool(self.kafka_username and self.kafka_password.get_secret_value())
+        if self.kafka_security.startswith("SASL_") != named:
+            raise ValueError("ENGINE_KAFKA_USERNAME and ENGINE_KAFKA_PASSWORD go with ENGINE_KAFKA_SECURITY=SASL_…")
+        if self.kafka_ca_file and not self.kafka_security.endswith("SSL"):
+            raise ValueError("ENGINE_KAFKA_CA_FILE needs ENGINE_KAFKA_SECURITY=SSL or SASL_SSL")
+        if self.s3_ca_file and not self.s3_endpoint.startswith("https://"):
+            raise ValueError("ENGINE_S3_CA_FILE needs an ENGINE_S3_ENDPOINT that begins with https://")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, and files that it names: no .env file, no directory of secrets."""
+        return init_settings, env_settings, SecretFiles(settings_cls)

@@ -9,6 +9,8 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, SecurityDisab
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from shared import topics
+from shared.kafka_access import client_options
+from shared.settings import EngineSettings
 
 log = structlog.get_logger()
 # Numbers of Kafka's protocol (org.apache.kafka.common.acl and .resource).
@@ -40,12 +42,12 @@ def rules(tenant: str) -> list[Rule]:
     return [Rule(*each[:3], operation) for each in wanted for operation in (each[3], DESCRIBE)]
 
 
-async def allow(bootstrap: str, tenants: Iterable[str], seconds: float = 10.0) -> bool:
+async def allow(settings: EngineSettings, tenants: Iterable[str], seconds: float = 10.0) -> bool:
     """Have the rules of these tenants stand; safe to repeat. False where the broker has no authorizer.
 
     Raises KafkaError or OSError.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(seconds * 1000))
+    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=int(seconds * 1000))
     try:
         await admin.start()
         for tenant in tenants:

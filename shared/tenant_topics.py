@@ -9,6 +9,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared import topics
 from shared.errors import DependencyUnavailable
+from shared.kafka_access import client_options
+from shared.settings import EngineSettings
 from shared.tenant_access import allow
 from shared.topics import TopicSpec
 
@@ -18,38 +20,38 @@ ENSURE_SECONDS: Final = 3.0
 class KafkaTopics:
     """Makes tenants' topics on a running installation, replicated as the pipeline's own are."""
 
-    def __init__(self, bootstrap: str, access_rules: bool = True, seconds: float = ENSURE_SECONDS) -> None:
-        self._bootstrap, self._access_rules, self._seconds = bootstrap, access_rules, seconds
+    def __init__(self, settings: EngineSettings, seconds: float = ENSURE_SECONDS) -> None:
+        self._settings, self._seconds = settings, seconds
 
     async def ensure(self, specs: Sequence[TopicSpec]) -> None:
         """Have these topics exist, say `topics.tenant_topics(tenant)`; safe to repeat. Raises DependencyUnavailable."""
         try:
             async with asyncio.timeout(self._seconds):
-                await make_topics(self._bootstrap, specs, seconds=self._seconds)
+                await make_topics(self._settings, specs, seconds=self._seconds)
         except (KafkaError, LookupError, OSError, TimeoutError) as error:
             raise DependencyUnavailable("kafka", type(error).__name__) from error
 
     async def ensure_tenant(self, tenant: str) -> None:
         """Have a tenant's topics exist, and its principal's access to them. Raises DependencyUnavailable."""
         await self.ensure(topics.tenant_topics(tenant))
-        if not self._access_rules:
+        if not self._settings.kafka_access_rules:
             return
         try:
             async with asyncio.timeout(self._seconds):
-                await allow(self._bootstrap, [tenant], self._seconds)
+                await allow(self._settings, [tenant], self._seconds)
         except (KafkaError, OSError, TimeoutError) as error:
             raise DependencyUnavailable("kafka", type(error).__name__) from error
 
 
 async def make_topics(
-    bootstrap: str, specs: Sequence[TopicSpec], replication: int | None = None, seconds: float = 10.0
+    settings: EngineSettings, specs: Sequence[TopicSpec], replication: int | None = None, seconds: float = 10.0
 ) -> None:
     """Make what is missing; what is there stays as it is. Without `replication`: as many replicas as the pipeline has.
 
     Raises KafkaError or OSError; LookupError when there is no pipeline to look at.
     """
     milliseconds = int(seconds * 1000)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds)
+    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=milliseconds)
     try:
         await admin.start()
         if replication is None:

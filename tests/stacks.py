@@ -34,7 +34,7 @@ def _external(directory: Path, servers_only: bool) -> Iterator[Handle]:
     yield {
         "http": os.environ.get("ENGINE_HTTP_URL", "http://127.0.0.1:8080"),
         "kafka": settings.kafka_bootstrap,
-        "mongodb": settings.mongodb_uri,
+        "mongodb": settings.mongodb_uri.get_secret_value(),
         "s3": {
             "endpoint": settings.s3_endpoint,
             "bucket": settings.s3_bucket,

@@ -10,7 +10,7 @@ import typer
 
 from shared import limits
 from shared.errors import DependencyUnavailable
-from shared.ledger import open_client
+from shared.ledger import connect
 from shared.sealing import SealBroken
 from shared.settings import EngineSettings
 from shared.tenant_registry import Issued, NoSealingKey, NotRegistered, TenantRegistry, open_registry
@@ -124,7 +124,7 @@ def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[
     settings: EngineSettings = ctx.obj
 
     async def run() -> T:
-        async with open_client(settings.mongodb_uri) as client:
+        async with connect(settings) as client:
             return await work(open_registry(client, settings))
 
     try:
@@ -139,7 +139,7 @@ def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[
 
 def _topics_ready(settings: EngineSettings, tenant: str) -> bool:
     try:
-        asyncio.run(KafkaTopics(settings.kafka_bootstrap, settings.kafka_access_rules).ensure_tenant(tenant))
+        asyncio.run(KafkaTopics(settings).ensure_tenant(tenant))
     except DependencyUnavailable:
         return False
     return True

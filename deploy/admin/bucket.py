@@ -7,6 +7,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.blobs import authority
 from shared.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ async def _create(settings: EngineSettings) -> bool:
         region_name=settings.s3_region,
         aws_access_key_id=settings.s3_access_key.get_secret_value(),
         aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        verify=authority(settings),
         config=AioConfig(
             connect_timeout=2, read_timeout=10, retries={"max_attempts": 0}, s3={"addressing_style": "path"}
         ),

@@ -11,7 +11,7 @@ from deploy.admin.bucket import create_bucket
 from deploy.admin.credentials import provide_admin, provide_tenants
 from deploy.admin.topics import create_topics
 from shared.errors import DependencyUnavailable
-from shared.ledger import Client, create_indexes, databases, open_client, translated
+from shared.ledger import Client, connect, create_indexes, databases, translated
 from shared.resets import Resets
 from shared.sealing import ensure_key_file
 from shared.settings import EngineSettings
@@ -45,15 +45,15 @@ async def initialise_topics(settings: InitSettings) -> None:
     """
     tenants = await _tenants(settings)
     specs = all_topics(tenants, settings.topic_partitions)
-    await create_topics(settings.kafka_bootstrap, specs, settings.topic_replication, settings.init_patience_seconds)
+    await create_topics(settings, specs, settings.topic_replication, settings.init_patience_seconds)
     if settings.kafka_access_rules:
-        await allow(settings.kafka_bootstrap, tenants)
+        await allow(settings, tenants)
 
 
 async def _tenants(settings: InitSettings) -> list[str]:
     names = set(settings.init_tenants)
     try:
-        async with open_client(settings.mongodb_uri, LOOK_SECONDS) as client:
+        async with connect(settings, LOOK_SECONDS) as client:
             names |= {tenant.name for tenant in await open_registry(client, settings).tenants()}
     except DependencyUnavailable:
         pass  # a broker that is started again can't wait for the database; the others' topics come with the next init
@@ -64,7 +64,7 @@ async def initialise_database(settings: InitSettings) -> dict[str, dict[str, str
     """Indexes of both environments, then the tenants; returns {tenant: {apiKey, webhookSecret}}."""
     if settings.secrets_key_file:
         ensure_key_file(settings.secrets_key_file)
-    async with open_client(settings.mongodb_uri) as client:
+    async with connect(settings) as client:
         await _wait_for_primary(client, settings.init_patience_seconds)
         for database in databases(client).values():
             await create_indexes(database)

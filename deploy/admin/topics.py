@@ -6,19 +6,22 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
+from shared.settings import EngineSettings
 from shared.tenant_topics import make_topics
 from shared.topics import TopicSpec
 
 PAUSE_SECONDS: Final = 0.02  # the embedded broker forgets its topics; whoever is first at it must be this
 
 
-async def create_topics(bootstrap: str, specs: Sequence[TopicSpec], replication: int, patience_seconds: float) -> None:
+async def create_topics(
+    settings: EngineSettings, specs: Sequence[TopicSpec], replication: int, patience_seconds: float
+) -> None:
     """Create what is missing, waiting for the broker; raises the last KafkaError when patience ends."""
     clock = asyncio.get_running_loop().time
     until = clock() + patience_seconds
     while True:
         try:
-            return await make_topics(bootstrap, specs, replication)
+            return await make_topics(settings, specs, replication)
         except (KafkaError, OSError):
             if clock() > until:
                 raise

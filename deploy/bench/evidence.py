@@ -51,7 +51,7 @@ async def _objects(stores: Stores, digests: dict[str, str]) -> list[str]:
 
 
 async def _documents(stores: Stores, digests: dict[str, str]) -> list[str]:
-    client = ledger.open_client(stores.settings.mongodb_uri, timeout_seconds=60)
+    client = ledger.connect(stores.settings, timeout_seconds=60)
     try:
         live: dict[str, Any] = {"tenant": stores.tenant, "removedAt": {"$exists": False}}
         attachments = ledger.databases(client)["live"].attachments

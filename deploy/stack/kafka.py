@@ -4,6 +4,7 @@ import base64
 import shutil
 import subprocess
 import uuid
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -26,14 +27,20 @@ ONE_COPY: Final = (
 FEW_PARTITIONS: Final = {"offsets.topic.num.partitions": 4, "transaction.state.log.num.partitions": 4}
 
 
-def apache_kafka(ports: Ports, directory: Path) -> ChildSpec:
-    """Fetch the jars once, format the storage once; raises ChildFailed with what is missing."""
+def apache_kafka(
+    ports: Ports, directory: Path, more: Mapping[str, object] | None = None, users: Sequence[str] = ()
+) -> ChildSpec:
+    """Fetch the jars once, format the storage once; raises ChildFailed with what is missing.
+
+    `more` are broker settings that replace these; `users` are SCRAM users as StorageTool takes them.
+    """
     if not shutil.which("java"):
         raise ChildFailed("--broker kafka needs Java 17 or later: `java` was not found.")
     _fetch_jars()
     directory.mkdir(exist_ok=True)
     properties = directory / "server.properties"
-    properties.write_text("".join(f"{name}={value}\n" for name, value in _settings(ports, directory).items()))
+    settings = _settings(ports, directory) | dict(more or {})
+    properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     java = ["java", *JVM, QUIET, "-cp", f"{JARS}/*"]
     if not (directory / "log" / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
@@ -46,6 +53,7 @@ def apache_kafka(ports: Ports, directory: Path) -> ChildSpec:
                 f"--cluster-id={cluster}",
                 "-c",
                 str(properties),
+                *(part for user in users for part in ("--add-scram", user)),
             ]
         )
     argv = [*java, "kafka.Kafka", str(properties)]

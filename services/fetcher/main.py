@@ -20,7 +20,7 @@ from shared.blobs import open_blobs
 from shared.broker import attach, consuming_broker, open_publisher
 from shared.consume import DeadLetters
 from shared.egress import EgressPolicy, open_egress_client
-from shared.ledger import databases, open_client
+from shared.ledger import connect, databases
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
@@ -40,7 +40,7 @@ async def run(settings: FetcherSettings) -> int:
     broker = consuming_broker(settings)
     async with (
         health_server(settings.health_host, settings.health_port, health_app(lifecycle)),
-        open_client(settings.mongodb_uri) as mongo,
+        connect(settings) as mongo,
         open_blobs(settings) as blobs,
         open_publisher(settings, lifecycle.fail) as publisher,
         open_offsets(settings) as offsets,

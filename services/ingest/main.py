@@ -32,7 +32,7 @@ from shared.blobs import open_blobs
 from shared.consume import DeadLetters
 from shared.content.judge import judge_bytes
 from shared.leases import Leases
-from shared.ledger import CONTROL_DATABASE, databases, open_client, open_database
+from shared.ledger import CONTROL_DATABASE, connect, databases, open_database
 from shared.observability import configure_logging
 from shared.process import Lifecycle, background, watch_loop_lag
 from shared.resets import Resets
@@ -46,11 +46,11 @@ async def run(settings: IngestSettings) -> int:
     lifecycle = Lifecycle()
     lifecycle.listen()
     async with AsyncExitStack() as stack:
-        client = open_client(settings.mongodb_uri, settings.mongodb_timeout_seconds)
+        client = connect(settings, settings.mongodb_timeout_seconds)
         stack.push_async_callback(client.close)
         blobs = await stack.enter_async_context(open_blobs(settings))
 
-        patient_client = open_client(settings.mongodb_uri)
+        patient_client = connect(settings)
         stack.push_async_callback(patient_client.close)
         kafka, outbox = PatientKafka(settings), MongoOutbox(patient_client)
         leases = Leases(open_database(patient_client, CONTROL_DATABASE))
@@ -77,7 +77,7 @@ async def run(settings: IngestSettings) -> int:
             uploads=Uploads(MongoUploads(databases(client)), blobs, judge_bytes, settings.upload_rules()),
             resets=Resets(client),
             registry=open_registry(client, settings),
-            topics=KafkaTopics(settings.kafka_bootstrap, settings.kafka_access_rules),
+            topics=KafkaTopics(settings),
             policy=policy,
             ready=lambda: lifecycle.ready,
         )

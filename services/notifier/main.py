@@ -35,7 +35,7 @@ from shared.consume import BatchConsumer, DeadLetters, decode
 from shared.egress import EgressPolicy, open_egress_client
 from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
-from shared.ledger import Client, databases, open_client
+from shared.ledger import Client, connect, databases
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
@@ -112,7 +112,7 @@ async def consuming(
     settings: NotifierSettings, deliverer: Deliverer, publisher: Publisher, lifecycle: Lifecycle
 ) -> AsyncIterator[None]:
     """Consume `mutations.completed` while the block runs."""
-    outcomes = KafkaOutcomes(publisher, KafkaTopics(settings.kafka_bootstrap))
+    outcomes = KafkaOutcomes(publisher, KafkaTopics(settings))
     handler = CompletedHandler(deliverer.ledger, deliverer.deliveries, outcomes, deliverer.dispatcher, SystemRandom())
     letters = DeadLetters(publisher)
     consumer = CompletedConsumer(handler, letters, settings.completed_every_seconds)
@@ -147,7 +147,7 @@ async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> int:
     async with (
         health_server(settings.health_host, settings.health_port, app),
         background(watch_loop_lag, on_failure=lifecycle.fail),
-        open_client(settings.mongodb_uri) as client,
+        connect(settings) as client,
         open_publisher(settings, lifecycle.fail) as publisher,
         open_egress_client(policy, user_agent=USER_AGENT, limits=connections) as http,
     ):

@@ -33,7 +33,7 @@ from shared.consume import DeadLetters
 from shared.content.judge import judge
 from shared.events import Environment
 from shared.leases import Leases
-from shared.ledger import CONTROL_DATABASE, Client, open_client, open_database
+from shared.ledger import CONTROL_DATABASE, Client, connect, open_database
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
@@ -54,7 +54,7 @@ async def run(settings: StorageSettings) -> int:
         await stack.enter_async_context(
             health_server(settings.health_host, settings.health_port, health_app(lifecycle))
         )
-        client = open_client(settings.mongodb_uri)
+        client = connect(settings)
         stack.push_async_callback(client.close)
         producer = await stack.enter_async_context(open_publisher(settings, lifecycle.fail))
         blobs = await stack.enter_async_context(open_blobs(settings))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from deploy.admin.__main__ import app
 from shared import topics
-from shared.ledger import open_client
+from shared.ledger import connect
 from shared.sealing import ensure_key_file
 from shared.settings import EngineSettings
 from shared.tenants import KeyHolder, open_tenants
@@ -46,7 +46,7 @@ def tenant(run: Run) -> str:
 def holder_of(key: str) -> KeyHolder | None:
     async def look() -> KeyHolder | None:
         settings = EngineSettings()
-        async with open_client(settings.mongodb_uri) as client:
+        async with connect(settings) as client:
             return await open_tenants(client, settings).authenticate(key)
 
     return asyncio.run(look())
@@ -55,7 +55,7 @@ def holder_of(key: str) -> KeyHolder | None:
 def secrets_of(tenant: str) -> list[str]:
     async def look() -> list[str]:
         settings = EngineSettings()
-        async with open_client(settings.mongodb_uri) as client:
+        async with connect(settings) as client:
             return await open_tenants(client, settings).webhook_secrets(tenant)
 
     return asyncio.run(look())

@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import DescribeAclsRequest
 
+from shared.settings import EngineSettings
 from shared.tenant_access import Rule, allow, principal, rules
 from shared.tenant_topics import KafkaTopics
 
@@ -32,7 +33,7 @@ async def test_init_lets_each_tenant_use_its_own_topics_only(servers: dict[str, 
 
 
 async def test_rules_of_a_tenant_are_set_again_without_doubling(servers: dict[str, Any]) -> None:
-    made, tenant = KafkaTopics(servers["kafka"]), f"new-{secrets.token_hex(6)}"
+    made, tenant = KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"])), f"new-{secrets.token_hex(6)}"
     for _ in range(2):
         await made.ensure_tenant(tenant)
     expected = sorted(rules(tenant)) if await _guarded(servers) else []
@@ -41,4 +42,4 @@ async def test_rules_of_a_tenant_are_set_again_without_doubling(servers: dict[st
 
 async def _guarded(servers: dict[str, Any]) -> bool:
     """Whether this broker has an authorizer; compose's has none."""
-    return await allow(servers["kafka"], [f"asked-{secrets.token_hex(6)}"])
+    return await allow(EngineSettings(kafka_bootstrap=servers["kafka"]), [f"asked-{secrets.token_hex(6)}"])
