@@ -11,6 +11,7 @@ import structlog
 from services.notifier import schedule, signing
 from services.notifier.body import webhook_id
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, PendingDispatch, SuccessfulDispatch
+from shared.deliveries import AttemptError
 from shared.errors import DependencyUnavailable
 
 GONE: Final = 410
@@ -19,6 +20,7 @@ TIMEOUT: Final = "timeout"
 UNREACHABLE: Final = "unreachable"
 BROKEN: Final = "broken"
 NO_SECRET: Final = "no_secret"  # noqa: S105
+BY_HUNDREDS: Final[dict[int, AttemptError]] = {3: "redirect", 4: "client_error", 5: "server_error"}
 log = structlog.get_logger()
 
 
@@ -49,14 +51,13 @@ class RetryPolicy:
     least_seconds: float = schedule.LEAST_SECONDS
 
 
-def error_of(answer: Answer) -> str | None:
+def error_of(answer: Answer) -> AttemptError | None:
     """Why an attempt failed, in one word of ours; None: it succeeded."""
     if answer.status is None:
         return answer.error or BROKEN
     if 200 <= answer.status < 300:
         return None
-    kinds = {3: "redirect", 4: "client_error", 5: "server_error"}
-    return "gone" if answer.status == GONE else kinds.get(answer.status // 100, BROKEN)
+    return "gone" if answer.status == GONE else BY_HUNDREDS.get(answer.status // 100, BROKEN)
 
 
 def got_no_answer(dispatched: Dispatched) -> bool:

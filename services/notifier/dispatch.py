@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-Status = Literal["pending", "delivered", "exhausted", "gone"]
+from shared.deliveries import AttemptError
 
 
 class Lane(NamedTuple):
@@ -86,7 +86,7 @@ class Answer:
     milliseconds: int
     text: str = ""
     retry_after: str | None = None
-    error: str | None = None
+    error: AttemptError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class FailedDispatch:
     pending: PendingDispatch
     answer: Answer
     at: datetime
-    error: str  # one word of ours
+    error: AttemptError
     status: Literal["pending", "exhausted", "gone"]
     pause: float = 0.0
 

@@ -12,6 +12,7 @@ from prometheus_client import Counter
 from services.notifier.courier import BROKEN, TIMEOUT, UNREACHABLE
 from services.notifier.dispatch import Answer
 from shared import limits
+from shared.deliveries import AttemptError
 from shared.egress import EgressPolicy, EgressRefused, EgressStarved, UrlRefused, check_url
 from shared.errors import DependencyUnavailable
 
@@ -88,7 +89,7 @@ def _milliseconds(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
 
 
-def _error_of(error: Exception) -> str:
+def _error_of(error: Exception) -> AttemptError:
     """One neutral word: whoever reads the attempt can't tell a refused address from a dead one."""
     if isinstance(error, (EgressRefused, UrlRefused)):
         REFUSED.inc()

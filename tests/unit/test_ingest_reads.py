@@ -1,6 +1,6 @@
 """The read side shows what is stored, to its tenant alone, and says where to look for what is still on its way."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -147,6 +147,23 @@ async def test_mutation_shows_files_outcome_and_every_attempt_to_call_back() -> 
     assert ended["deliveries"][0]["attempts"][0]["answer"] == "no"
     assert "secret" not in answer.text
     assert (await get(stand, "/mutations/k=1", key="key-of-other")).status_code == 404
+
+
+@pytest.mark.parametrize(("leased", "in_flight"), [(timedelta(hours=1), True), (-timedelta(hours=1), False)])
+async def test_an_attempt_under_way_is_shown_as_such_and_not_by_the_end_of_its_lease(
+    leased: timedelta, in_flight: bool
+) -> None:
+    stand = IngestStand()
+    async with stand.client() as client:
+        await client.post("/candidates", json={"firstName": "Ann"}, headers={"Idempotency-Key": "k1"})
+    [document] = stand.mutations()
+    until = datetime.now(UTC) + leased
+    sent = {"status": "pending", "attempt": 0, "nextAt": until, "leaseUntil": until, "attempts": []}
+    stand.reads.sent[document["_id"]] = sent
+    answer = await get(stand, "/mutations/k1")
+    MutationAnswer.model_validate_json(answer.content)
+    [delivery] = answer.json()["data"]["deliveries"]
+    assert (delivery["inFlight"], delivery["nextAt"] is None) == (in_flight, in_flight)
 
 
 async def test_head_of_an_array_lists_its_members_in_order() -> None:

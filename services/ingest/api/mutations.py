@@ -1,6 +1,7 @@
 """What became of a write: the ledger's view of a mutation, by its idempotency key."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -16,7 +17,6 @@ from shared.ledger import MutationDocument
 
 router = APIRouter(tags=["mutations"])
 KEY: Final = re.compile(r"[A-Za-z0-9_.:+=~@-]{1,255}(#[0-9]{1,2})?")
-DELIVERY: Final = ("status", "attempt", "nextAt", "createdAt", "endedAt")
 ATTEMPT: Final = ("n", "at", "status", "ms", "answer", "error")
 
 
@@ -94,4 +94,15 @@ def _pending(document: MutationDocument) -> list[dict[str, Any]]:
 
 def _delivery(delivery: dict[str, Any]) -> dict[str, Any]:
     attempts = [{name: attempt.get(name) for name in ATTEMPT} for attempt in delivery.get("attempts", ())]
-    return {name: delivery.get(name) for name in DELIVERY} | {"attempts": attempts}
+    leased_until = delivery.get("leaseUntil")
+    in_flight = leased_until is not None and leased_until > datetime.now(UTC)
+    return {
+        "status": delivery["status"],
+        "attempt": delivery["attempt"],
+        "inFlight": in_flight,
+        # While it is leased this is the lease's end, which says nothing of the next attempt.
+        "nextAt": None if in_flight else delivery["nextAt"],
+        "createdAt": delivery.get("createdAt"),
+        "endedAt": delivery.get("endedAt"),
+        "attempts": attempts,
+    }

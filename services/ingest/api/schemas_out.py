@@ -6,6 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic.alias_generators import to_camel
 
+from shared.deliveries import AttemptError, DeliveryStatus
+
 
 class Answer(BaseModel):
     """What every answer is: nothing beyond its members."""
@@ -161,21 +163,22 @@ class LinkAnswer(Answer):
 
 
 class Attempt(Answer):
-    """One attempt to call back; `ms` is how long it took."""
+    """One attempt to call back; `status` is that of the answer, `ms` how long it took, `error` null on success."""
 
     n: int
     at: datetime | None
     status: int | None
     ms: int | float | None
     answer: str | None
-    error: str | None
+    error: AttemptError | None
 
 
 class Delivery(Answer):
-    """A callback: pending, delivered, exhausted or gone."""
+    """A callback. `attempt` counts those that ended; while one is `inFlight`, nobody knows when the next would be."""
 
-    status: str
+    status: DeliveryStatus
     attempt: int | None
+    in_flight: bool
     next_at: datetime | None
     created_at: datetime | None
     ended_at: datetime | None
