@@ -165,7 +165,7 @@ class TenantRegistry:
         async with translated():
             result = await self._database.secrets.update_one(mine, {"$min": {"retiredAt": _now()}})
         if not result.matched_count:
-            raise NotRegistered(f"There is no secret {secret_id!r} of {tenant}.")
+            raise NotRegistered(f"There is no secret with this public id of {tenant}.")
 
     async def create_indexes(self) -> None:
         """Safe to repeat."""

@@ -4,18 +4,37 @@ Exit codes: 0 done; 1 something is away, repeat it; 2 the command is wrong; 3 th
 """
 
 import json
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from deploy.admin import access, documents, init
 from shared.settings import EngineSettings
 
-EPILOG = "Addresses come from ENGINE_* variables, or with --state-dir from a stack that make run started."
+NAME: Final = "mutation-engine"
+STATE_DIR: Final = "--state-dir"
+EPILOG: Final = f"Addresses come from ENGINE_* variables, or with {STATE_DIR} from a stack that make run started."
+
+
+class _StateDirAnywhere(TyperGroup):
+    """Also takes --state-dir behind the command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Bring it to the front, where it belongs to all commands."""
+        for at, word in enumerate(args):
+            width = 1 if word.startswith(f"{STATE_DIR}=") else 2
+            if word.partition("=")[0] == STATE_DIR and at + width <= len(args):
+                args = args[at : at + width] + args[:at] + args[at + width :]
+                break
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
-    name="mutation-engine",
+    cls=_StateDirAnywhere,
+    name=NAME,
     help=__doc__,
     epilog=EPILOG,
     no_args_is_help=True,
@@ -38,6 +57,8 @@ def settings_of(state_dir: Path) -> EngineSettings:
         handle = json.loads((state_dir / "stack.json").read_text())
     except OSError:
         raise typer.BadParameter(f"no stack runs on {state_dir}: there is no stack.json") from None
+    if not any(map(_lives, handle["processes"].values())):
+        raise typer.BadParameter(f"no stack runs on {state_dir}: its stack.json is that of one that was killed")
     return EngineSettings(
         kafka_bootstrap=handle["kafka"],
         kafka_access_rules=False,  # everybody on this machine may do all there
@@ -46,11 +67,21 @@ def settings_of(state_dir: Path) -> EngineSettings:
     )
 
 
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 app.command("init")(init.main)
-app.command("documents")(documents.main)
+app.command("documents", hidden=True)(documents.main)  # for whoever works on the engine
 for group in (access.tenants, access.keys, access.secrets):
     app.add_typer(group)
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name=NAME)

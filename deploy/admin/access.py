@@ -1,6 +1,7 @@
 """The commands about tenants, API keys and webhook secrets. What is secret goes to standard output, once."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -19,6 +20,7 @@ from shared.tenant_topics import KafkaTopics
 AWAY: Final = 1
 WRONG: Final = 2
 NOT_THERE: Final = 3
+KEY_OR_ID: Final = re.compile(r"(?:me_)?([0-9a-f]{16})(?:_.*)?")
 T = TypeVar("T")
 
 
@@ -76,12 +78,16 @@ def revoke_key(
     ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="ID", help="its public id: me_<ID>_…")]
 ) -> None:
     """End a key, also an admin key: within five seconds no process takes it any more."""
+    public_id = _public_id(key)
 
     async def revoke(registry: TenantRegistry) -> None:
-        await registry.revoke_key(await registry.key_holder(key), key)
+        try:
+            await registry.revoke_key(await registry.key_holder(public_id), public_id)
+        except NotRegistered as error:
+            raise NotRegistered(f"{error} NOTHING was revoked.") from None
 
     _on_registry(ctx, revoke)
-    print(f"{key} is revoked")
+    print(f"{public_id} is revoked")
 
 
 @secrets.command("create")
@@ -113,6 +119,14 @@ def retire_secret(
     print(f"{secret} is retired")
 
 
+def _public_id(key: str) -> str:
+    """Of an id, or of a whole key; what is neither may hold a secret, so it is not repeated."""
+    parts = KEY_OR_ID.fullmatch(key.strip())
+    if parts is None:
+        _fail(WRONG, "That is no key's id, which is the ID of me_<ID>_… (16 of 0-9 and a-f). NOTHING was revoked.")
+    return parts[1]
+
+
 def _owner(tenant: str | None, admin: bool) -> str | None:
     if admin == (tenant is not None):
         _fail(WRONG, "Name a tenant, or give --admin; not both.")
@@ -122,6 +136,8 @@ def _owner(tenant: str | None, admin: bool) -> str | None:
 def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[T]]) -> T:
     """Do it, and say what went wrong in a sentence."""
     settings: EngineSettings = ctx.obj
+    if "mongodb_uri" not in settings.model_fields_set:
+        _fail(WRONG, "ENGINE_MONGODB_URI is not set; for a stack of `make run` say --state-dir .run")
 
     async def run() -> T:
         async with connect(settings) as client:

@@ -104,6 +104,25 @@ def test_a_key_works_until_it_is_revoked_and_the_list_shows_no_secret(run: Run, 
         assert "revoked" in listed.stdout
 
 
+def test_a_whole_key_is_revoked_by_its_id_and_nothing_secret_is_repeated(run: Run, tenant: str) -> None:
+    key = run("keys", "create", tenant).stdout.strip()
+    _, public_id, secret = key.split("_", 2)
+    unknown, half = run("keys", "revoke", f"me_{'0' * 16}_{secret}"), run("keys", "revoke", secret)
+    assert (unknown.exit_code, half.exit_code, holder_of(key)) == (3, 2, KeyHolder(tenant))
+    done = run("keys", "revoke", key)
+    assert (done.exit_code, done.stdout, holder_of(key)) == (0, f"{public_id} is revoked\n", None)
+    for refused in (unknown, half):
+        assert "NOTHING was revoked" in refused.stderr
+    assert not [result for result in (unknown, half, done) if secret in result.output]
+
+
+def test_a_secret_that_is_given_for_its_id_is_not_repeated(run: Run, tenant: str) -> None:
+    secret = run("secrets", "create", tenant).stdout.strip()
+    result = run("secrets", "retire", tenant, secret)
+    assert result.exit_code == 3
+    assert secret not in result.output
+
+
 def test_an_admin_key_belongs_to_no_tenant(run: Run, tenant: str) -> None:
     key = json.loads(run("keys", "create", "--admin", "--json").stdout)
     assert holder_of(key["value"]) == KeyHolder(None)
