@@ -1,4 +1,4 @@
-"""A wrong key costs the same work whether its id exists, is revoked, or was never given: nobody learns which ids are."""
+"""A wrong key costs the same work whether its id lives, is revoked, or was never given: nobody learns which ids are."""
 
 import hashlib
 import hmac
