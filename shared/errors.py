@@ -6,6 +6,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from shared.content.media_types import extensions
+from shared.limits import ACCEPTED_TYPES, BASE64_FILE_BYTES, URL_FILE_BYTES, readable
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -78,9 +81,11 @@ FIELD_CODES: dict[str, Code] = {
     "invalid_data_uri": Code(422, "Invalid data URI", "Send data:<type>;base64,<data>."),
     "invalid_base64": Code(422, "Invalid base64", "Encode with the standard alphabet, padding, and no line breaks."),
     "unsupported_content_type": Code(
-        422, "Content type not accepted", "Send one of the types listed in docs/limits.md."
+        422, "Content type not accepted", "Send a file of one of the types that the message names."
     ),
-    "file_too_large": Code(422, "File too large", "Send base64 files up to 5 MB; larger ones by URL."),
+    "file_too_large": Code(
+        422, "File too large", f"Send base64 files up to {readable(BASE64_FILE_BYTES)}; larger ones by URL."
+    ),
     "unsafe_content": Code(
         422, "Unsafe content", "The file holds macros, or is built to harm a reader; send a plain copy."
     ),
@@ -101,12 +106,14 @@ OUTCOME_CODES: dict[str, Code] = {
     "source_error": Code(0, "Source error", "The URL answered with an error; try again when it works."),
     "source_incomplete": Code(0, "Source incomplete", "Fewer bytes came than were announced; try again."),
     "too_many_redirects": Code(0, "Too many redirects", "Use the final URL; at most 3 redirects are followed."),
-    "too_large": Code(0, "Too large", "Files by URL may have 25 MB."),
+    "too_large": Code(0, "Too large", f"Files by URL may have {readable(URL_FILE_BYTES)}."),
     "empty_file": Code(0, "Empty file", "The source held no byte."),
     "content_type_mismatch": Code(
         0, "Content type mismatch", "The bytes are not what the name or the declared type says."
     ),
-    "unsupported_content_type": Code(0, "Content type not accepted", "Send one of the types listed in docs/limits.md."),
+    "unsupported_content_type": Code(
+        0, "Content type not accepted", f"Send one of these: {extensions(ACCEPTED_TYPES)}."
+    ),
     "unsafe_content": Code(
         0, "Unsafe content", "The file holds macros, or is built to harm a reader; send a plain copy."
     ),

@@ -5,6 +5,15 @@ from typing import Final
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+
+def readable(amount: int) -> str:
+    """Bytes in the largest unit of which they are a whole number."""
+    for unit, size in (("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", KIB)):
+        if amount >= size and amount % size == 0:
+            return f"{amount // size} {unit}"
+    return f"{amount:,} bytes"
+
+
 # Files
 URL_FILE_BYTES: Final = 25 * MIB
 BASE64_FILE_BYTES: Final = 5 * MIB

@@ -88,7 +88,9 @@ async def read(raw: bytes, policy: EgressPolicy) -> Read:
 
 async def _value(raw: bytes) -> Any:
     if len(raw) > limits.COMMAND_BYTES:
-        raise Problem("payload_too_large", f"A command may have {limits.COMMAND_BYTES} bytes; send large files by URL.")
+        raise Problem(
+            "payload_too_large", f"A command may have {limits.readable(limits.COMMAND_BYTES)}; send large files by URL."
+        )
     text = JsonText()
     await fed(text, raw)
     return await parsed(text)

@@ -38,7 +38,9 @@ def inline_file(value: object) -> InlineFile:
     except ValueError as error:
         raise refuse("invalid_data_uri", f"Send data:<type>;base64,<data>; {error}.") from None
     if declared not in limits.ACCEPTED_TYPES:
-        raise refuse("unsupported_content_type", "Send one of the accepted types; docs/limits.md lists them.")
+        raise refuse(
+            "unsupported_content_type", f"Declare one of these types: {', '.join(sorted(limits.ACCEPTED_TYPES))}."
+        )
     return _checked(declared, encoded)
 
 
@@ -58,5 +60,5 @@ def _checked(declared: str, encoded: memoryview) -> InlineFile:
 
 
 def _too_large() -> Exception:
-    megabytes = limits.BASE64_FILE_BYTES // limits.MIB
-    return refuse("file_too_large", f"Base64 files may have {megabytes} MiB; send larger ones by URL.")
+    most = limits.readable(limits.BASE64_FILE_BYTES)
+    return refuse("file_too_large", f"Base64 files may have {most}; send larger ones by URL.")

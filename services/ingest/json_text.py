@@ -4,6 +4,7 @@ What is left, the skeleton, is small and parsed at once; in the result each stri
 """
 
 import asyncio
+import codecs
 import hashlib
 import re
 import secrets
@@ -93,6 +94,8 @@ class JsonText:
         if sum(map(text.count, (b",", b"[", b"{"))) > PARTS:
             raise _too_many()
         try:
+            if text.startswith(codecs.BOM_UTF8):
+                raise ValueError("it begins with a byte order mark; send UTF-8 without one")
             if self._aside is not None:
                 raise ValueError("EOF while parsing a string")
             tree = jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
@@ -114,7 +117,7 @@ class JsonText:
             self._string = len(self._skeleton)
             self._strings += 1
         if len(self._skeleton) > SKELETON_BYTES:
-            raise Problem("payload_too_large", f"Apart from files, a body may have {SKELETON_BYTES} bytes.")
+            raise Problem("payload_too_large", f"Apart from files, a body may have {limits.readable(SKELETON_BYTES)}.")
         return end
 
     def _inside(self, piece: bytes, position: int) -> int:

@@ -13,7 +13,10 @@ TYPE_PREFIX: Final = "urn:mutation-engine:problem:"
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with a request: JSON pointer of the member (empty: the whole), code, what to do."""
+    """One thing wrong with a request: where, code, what to do.
+
+    `field` is the JSON pointer of a member, or the name of a parameter or header; empty: the whole.
+    """
 
     field: str
     code: str

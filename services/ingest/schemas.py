@@ -44,7 +44,9 @@ def _files(value: object) -> object:
     """One file may stand without brackets; what is beyond the limit is an error of its own, so it is not read."""
     if isinstance(value, dict):
         return [value]
-    return value[: limits.FILES_PER_FIELD] if isinstance(value, list) else value
+    if not isinstance(value, list):
+        raise fields.refuse("invalid_type", "Send a file object, or an array of them.")
+    return value[: limits.FILES_PER_FIELD]
 
 
 def _one_or_many(schema: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Batch:
     async def write(self, chunk: bytes) -> None:
         """Bytes of the file in hand."""
         if self._spool.size + len(chunk) > limits.TEMPORARY_FILE_BYTES:
-            detail = f"A temporary file may have {limits.TEMPORARY_FILE_BYTES} bytes."
+            detail = f"A temporary file may have {limits.readable(limits.TEMPORARY_FILE_BYTES)}."
             raise Problem("payload_too_large", detail, field=self._pointer)
         await self._spool.write(chunk)
 
@@ -64,7 +64,7 @@ class Batch:
         found = await self._judge(source)
         if isinstance(found, FileError):
             raise self._invalid(found.code, found.message)
-        document["filename"] = safe_name(named(document["filename"], found)) or document["filename"]
+        document["filename"] = named(document["filename"], found)
         document["extension"], document["contentType"] = SUFFIXES[found], found
         document["match"] = "match" if set(self._claims) == {found} else "compatible"
         document["size"], document["sha256"] = spool.size, spool.sha256()

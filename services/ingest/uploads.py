@@ -151,6 +151,6 @@ class Uploads:
         over = usage.files + files > self._rules.quota_files or usage.bytes + size > self._rules.quota_bytes
         if over or (full and not files):
             wait = (usage.next_end - now).total_seconds() if usage.next_end else self._rules.kept_seconds
-            most = f"{self._rules.quota_files} unassigned files of {self._rules.quota_bytes} bytes in all"
+            most = f"{self._rules.quota_files} unassigned files of {limits.readable(self._rules.quota_bytes)} in all"
             detail = f"A tenant may have {most}; assign some, or wait until they expire."
             raise Problem("quota_exceeded", detail, headers={"Retry-After": str(max(1, int(wait)))})

@@ -15,6 +15,7 @@ from services.storage.decision import (
     targets,
     uploads_of,
 )
+from shared.content.media_types import named
 from shared.ledger import COMPLETED, FAILED, PARTIALLY_COMPLETED, Document
 from shared.search import search_keys
 
@@ -38,8 +39,8 @@ def decide_assign(
     mutation: Document, records: Records, files: Mapping[str, FileResult], uploads: Mapping[str, Document]
 ) -> Decision:
     """Uploads become attachments of every record it names; `uploads` by id, as its claims left them."""
-    named = {name: _named(entry, uploads.get(name)) for name, entry in mutation["files"].items()}
-    decision = decide_files(mutation | {"files": named}, records, files)
+    entries = {name: _named(entry, uploads.get(name)) for name, entry in mutation["files"].items()}
+    decision = decide_files(mutation | {"files": entries}, records, files)
     stored = {document["_id"] for document in decision.insert}
     decision.assigned = {name: uploads[name]["key"] for name in sorted(stored)}
     decision.release = [name for name in uploads_of(mutation) if name not in stored]
@@ -47,8 +48,10 @@ def decide_assign(
 
 
 def _named(entry: Document, upload: Document | None) -> Document:
-    """An upload that gets no new name keeps its own."""
-    return entry if entry.get("filename") or upload is None else entry | {"filename": upload.get("filename")}
+    """Without a new name it keeps the upload's; a new one gets the extension of what the upload was judged to be."""
+    if upload is None or not upload.get("filename"):
+        return entry
+    return entry | {"filename": named(entry.get("filename") or upload["filename"], upload["contentType"])}
 
 
 def _attachment(mutation: Document, name: str, stored: StoredFile) -> Document:

@@ -14,7 +14,7 @@ from shared.errors import BlobMissing
 from shared.events import Environment, FileError, StagedObject
 from shared.ledger import Document
 
-IN_FLIGHT: Final = 16  # an odd one may need its whole 25 MB in memory
+IN_FLIGHT: Final = 16  # an odd one may need its whole 25 MiB in memory
 
 
 class FileMissing(Exception):

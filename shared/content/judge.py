@@ -13,7 +13,7 @@ import pylibmagic  # noqa: F401  (puts its libmagic where python-magic looks; so
 import magic  # isort: skip
 
 from shared.content import compound, containers, pictures, texts, vectors
-from shared.content.media_types import ALIASES, HTML, RTF, SVG, claims, compatible
+from shared.content.media_types import ALIASES, HTML, RTF, SVG, claims, compatible, extensions
 from shared.content.source import Source, in_file, in_memory
 from shared.events import FileError
 from shared.limits import ACCEPTED_TYPES, CONTENT_HEAD_BYTES, KIB, TEMPORARY_TYPES
@@ -87,7 +87,8 @@ def _compare(found: str, claimed: Sequence[str], accepted: frozenset[str]) -> Ve
         known = f"are {found}" if found in accepted else "are of another type"
         sentence = f"The bytes {known}, which is not what the name or the declared type says."
         return FileError(code=MISMATCH, message=sentence)
-    return FileError(code=UNSUPPORTED, message="Files of this type are not accepted.")
+    known = "The type of the file is not known" if found == UNKNOWN else f"Files of type {found} are not accepted"
+    return FileError(code=UNSUPPORTED, message=f"{known}; send one of these: {extensions(accepted)}.")
 
 
 async def _found(source: Source, claimed: Sequence[str]) -> str:

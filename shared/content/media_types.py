@@ -1,7 +1,9 @@
 """What clients call a file's type: declared types, name extensions, and which of them may stand for which bytes."""
 
+from collections.abc import Iterable
 from typing import Final
 
+from shared.filenames import safe_name
 from shared.limits import OOXML
 
 DOCX: Final = f"{OOXML}.wordprocessingml.document"
@@ -145,7 +147,14 @@ def named(filename: str, found: str) -> str:
 
     An upload's name says nothing about its type, so a reader must not be led by it either.
     """
-    return filename if by_extension(filename) == found else f"{filename}.{SUFFIXES[found]}"
+    if by_extension(filename) == found:
+        return filename
+    return safe_name(f"{filename}.{SUFFIXES[found]}") or filename
+
+
+def extensions(accepted: Iterable[str]) -> str:
+    """Types as people know them: their extensions, separated by commas."""
+    return ", ".join(sorted(SUFFIXES[kind] for kind in accepted))
 
 
 def compatible(claim: str, found: str) -> bool:

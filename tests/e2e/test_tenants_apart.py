@@ -6,6 +6,7 @@ The matrix is made from /openapi.json, so a new path is in it by itself; a new k
 import re
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from shared import ledger
 from shared.blobs import open_blobs
 from tests.e2e.client import Client, Json, inline, person
 from tests.e2e.stores import settings_of
+from tests.retry import eventually
 
 pytestmark = pytest.mark.any_broker
 
@@ -50,11 +52,18 @@ async def planted(client: Client, prefix: str = "") -> dict[str, str]:
             "POST", f"{prefix}/{plural}", body | {field: [inline("a.png", photograph(), "image/png")]}
         )
         await client.outcome(answer)
+        await eventually(partial(_delivered, client, f"{prefix}/mutations/{answer.body['data']['idempotencyKey']}"))
         ids |= {plural: answer.mutation["record"]["id"], "attachment": answer.mutation["attachments"][0]["id"]}
         ids |= {"mutation": answer.mutation["mutationId"], "key": answer.body["data"]["idempotencyKey"]}
     [uploaded] = await client.upload(("b.png", photograph(), "image/png"), prefix=prefix)
     ids["upload"] = uploaded["attachmentId"]
     return ids
+
+
+async def _delivered(client: Client, path: str) -> None:
+    """The callback is taken before its delivery ends; after that nothing changes by itself."""
+    [delivery] = (await client.call("GET", path)).body["data"]["deliveries"]
+    assert delivery["status"] == "delivered"
 
 
 async def everything_of(handle: Json, tenant: str) -> dict[str, bytes]:

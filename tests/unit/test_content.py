@@ -67,7 +67,7 @@ def test_the_corpus_of_uploads_holds_every_accepted_type_and_every_refusal() -> 
     ("name", "stored"),
     [
         ("cv.pdf", "cv.pdf"), ("CV.PDF", "CV.PDF"), ("cv", "cv.pdf"), ("cv.html", "cv.html.pdf"), ("cv.", "cv..pdf"),
-        ("run.exe", "run.exe.pdf"), (".pdf", ".pdf"),
+        ("run.exe", "run.exe.pdf"), (".pdf", ".pdf"), ("x" * 255, "x" * 251 + ".pdf"),
     ],
 )  # fmt: skip
 def test_a_name_that_says_another_type_gets_an_extension_that_fits(name: str, stored: str) -> None:

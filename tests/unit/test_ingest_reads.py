@@ -75,6 +75,12 @@ async def test_download_as_link_is_for_clients_that_would_send_their_key_along()
     assert 50 <= (link.expires_at - datetime.now(UTC)).total_seconds() <= 60
 
 
+async def test_another_way_to_download_is_refused() -> None:
+    answer = await get(stand_with_data(), f"/attachments/{ATTACHMENT}/content?as=file")
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["field"], error["code"]) == (400, "as", "parameter_invalid")
+
+
 @pytest.mark.parametrize(
     "path",
     [f"/candidates/{CANDIDATE}", f"/attachments/{ATTACHMENT}/content", f"/attachments/{ATTACHMENT}/content?as=link",

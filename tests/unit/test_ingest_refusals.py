@@ -131,6 +131,33 @@ async def test_invalid_candidate_is_refused_with_pointer_and_code(body: Any, wan
     assert await errors_of(body) == wanted
 
 
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ({"curriculumVitae": "hello"}, "Send a file object, or an array of them."),
+        ({"otherAttachments": "a" * 20_000}, "Send a file object, or an array of them."),
+        (one_file(data="data:application/zip;base64,aGVsbG8="), "application/pdf"),
+        (one_file(data="data:application/pdf;base64," + "A" * 8_000_000), "5 MiB"),
+    ],
+)
+async def test_the_message_says_what_to_send_instead(body: Any, hint: str) -> None:
+    answer = await send(IngestStand(), json.dumps(body).encode())
+    assert answer.status_code == 422
+    assert hint in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"firstName":"a"}' + b" " * 20_000])
+async def test_a_byte_order_mark_is_named(body: bytes) -> None:
+    answer = await send(IngestStand(), b"\xef\xbb\xbf" + body)
+    assert answer.status_code == 400
+    assert "byte order mark" in answer.json()["detail"]
+
+
+async def test_limits_are_told_in_their_own_unit() -> None:
+    answer = await send(IngestStand(BodyReader(largest=2 * limits.MIB)), b" " * (2 * limits.MIB + 1))
+    assert (answer.status_code, "2 MiB" in answer.json()["detail"]) == (413, True)
+
+
 async def test_every_error_is_named_at_once() -> None:
     body = {
         "firstname": "Ann",

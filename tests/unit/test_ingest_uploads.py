@@ -106,6 +106,18 @@ async def test_another_type_is_refused_with_the_allowed_ones(query: str) -> None
     assert left(stand) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"<!doctype html><title>x</title>", "type text/html"), (b"\x00\xf3" * 99, "not known")],
+)
+async def test_refused_file_is_told_its_type_and_the_accepted_ones(content: bytes, says: str) -> None:
+    answer = await send(IngestStand(), form(("a", content)))
+    assert errors(answer) == (422, [("/files/0", "unsupported_content_type")])
+    [error] = answer.json()["errors"]
+    assert says in error["message"]
+    assert "bmp, doc, docx, gif, ico, jpg, pdf, png, svg, tif, webp, xlsx" in error["message"]
+
+
 BAD: list[tuple[bytes, int, str, str]] = [
     (form(), 422, "/files", "empty_request"),
     (form(*[("a.pdf", PDF)] * 11), 422, "/files", "too_many_items"),

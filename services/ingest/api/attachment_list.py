@@ -26,7 +26,8 @@ PARAMETERS: Final = [
 
 
 @router.get(
-    "/attachments", **describe.query("AttachmentsPage", "List stored attachments", PARAMETERS, "record_not_found")
+    "/attachments",
+    **describe.query("AttachmentsPage", "List stored attachments", PARAMETERS, "record_not_found", "validation_failed"),
 )
 async def page(request: Request) -> Response:
     """Newest first; with several records those files that all of them have."""
@@ -34,7 +35,7 @@ async def page(request: Request) -> Response:
     caller = await gateway.caller(request)
     size = parameters.number(request, "pageSize", limits.PAGE_SIZE_DEFAULT, limits.PAGE_SIZE)
     number = parameters.number(request, "page", 1, limits.ATTACHMENTS_LISTED)
-    kind = parameters.word(request, "type", limits.ATTACHMENT_TYPES)
+    kind = parameters.attachment_type(request)
     skip = (number - 1) * size
     if skip >= limits.ATTACHMENTS_LISTED:
         raise parameters.refused("page", f"Pages end at file {limits.ATTACHMENTS_LISTED}: ask for a record, or a type.")

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.api import answers, describe
+from services.ingest.api import answers, describe, parameters
 from services.ingest.api.gateway import gateway_of, path_id
 from services.ingest.problems import Problem
 
@@ -30,10 +30,8 @@ async def read(request: Request) -> Response:
 @router.get("/attachments/{id}/content", **describe.download())
 async def content(request: Request) -> Response:
     """307 to a URL of 60 s; with `?as=link` the URL as JSON, for clients that would send their key along."""
-    asked = request.query_params.get("as")
-    if asked not in (None, "link"):
-        raise Problem("malformed_request", "The parameter as takes link, or is left out.")
     document = await _stored(request)
+    asked = parameters.word(request, "as", ["link"])
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=LINK_SECONDS)
     name, content_type = document.get("filename") or "file", document.get("contentType") or "application/octet-stream"
     url = await gateway_of(request).downloads.presign_get(document["key"], LINK_SECONDS, name, content_type)

@@ -13,6 +13,7 @@ from python_multipart.exceptions import FormParserError
 from services.ingest.problems import Problem
 from shared import limits
 
+OVERHEAD: Final = limits.readable(limits.UPLOAD_OVERHEAD_BYTES)
 HEADERS: Final = 8  # of a part
 HEADER_BYTES: Final = 4 * limits.KIB
 BOUNDARY: Final = re.compile(r"[!-~]{1,70}")  # RFC 2046, 5.1.1, and what else clients make up
@@ -81,7 +82,7 @@ class Multipart:
         except FormParserError:
             _malformed("The body is not well-formed multipart/form-data.")
         if self._fed - self._content > limits.UPLOAD_OVERHEAD_BYTES:
-            raise Problem("payload_too_large", f"Beside files, a body may have {limits.UPLOAD_OVERHEAD_BYTES} bytes.")
+            raise Problem("payload_too_large", f"Beside files, a body may have {OVERHEAD}.")
         return self._events
 
     def finish(self) -> None:

@@ -6,8 +6,10 @@ from typing import Final
 
 from starlette.requests import Request
 
+from services.ingest import fields
 from services.ingest.fields import UUID
-from services.ingest.problems import FieldError, Problem
+from services.ingest.problems import FieldError, Problem, invalid
+from shared import limits
 
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
@@ -68,6 +70,15 @@ def word(request: Request, name: str, allowed: Collection[str]) -> str | None:
     if sent.casefold() not in spelt:
         raise refused(name, f"Send one of these as {name}: {', '.join(allowed)}.")
     return spelt[sent.casefold()]
+
+
+def attachment_type(request: Request) -> str | None:
+    """`type`, spelt as the table has it; None when not sent. Raises Problem 422, as a wrong type in a body does."""
+    sent = request.query_params.getlist("type")
+    known = fields.attachment_type(sent[0]) if len(sent) == 1 else None
+    if sent and known is None:
+        raise invalid([FieldError("type", "invalid_value", f"Send one of {', '.join(limits.ATTACHMENT_TYPES)}.")])
+    return known
 
 
 def identity(request: Request, name: str) -> str | None:

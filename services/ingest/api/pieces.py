@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from services.ingest.problems import Problem
+from shared.limits import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +54,4 @@ def check_length(request: Request, largest: int, advice: str) -> None:
 
 def too_large(largest: int, advice: str) -> Problem:
     """The refusal of a body of more bytes than that."""
-    return Problem("payload_too_large", f"A body may have {largest} bytes; {advice}.")
+    return Problem("payload_too_large", f"A body may have {readable(largest)}; {advice}.")

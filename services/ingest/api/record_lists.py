@@ -1,19 +1,23 @@
-"""Lists of records: page by page for every type, and candidates by e-mail address or telephone number."""
+"""Lists of records: page by page, and by e-mail address or telephone number where a type has them."""
 
 from typing import Any, Final
 
 from fastapi import APIRouter
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.ingest import fields
 from services.ingest.api import answers, describe, parameters
 from services.ingest.api.gateway import gateway_of
 from services.ingest.api.records import shown
 from services.ingest.cursors import PATTERN, cursor_behind, last_id_of
-from services.ingest.record_types import CANDIDATE, RECORD_TYPES, RecordType
+from services.ingest.record_types import RECORD_TYPES, RecordType
 from shared import limits
 from shared.search import email_key, phone_key
 
+EMAIL: Final[TypeAdapter[str]] = TypeAdapter(fields.Email)
+PHONE: Final[TypeAdapter[str]] = TypeAdapter(fields.Phone)
 ALWAYS: Final = ("id", "version")
 TIMES: Final = ("createdAt", "updatedAt")
 FOUND_BY: Final = [
@@ -29,7 +33,7 @@ PAGE_SIZE: Final[dict[str, Any]] = {
 
 
 class RecordListRoutes:
-    """The list of one type of record."""
+    """The lists of one type of record."""
 
     def __init__(self, record_type: RecordType) -> None:
         self._type = record_type
@@ -47,6 +51,9 @@ class RecordListRoutes:
         router = APIRouter(tags=[self._type.plural])
         described = describe.query("RecordsPage", f"List {self._type.plural}", asked)
         router.get(f"/{self._type.plural}", **described)(self.page)
+        if "email" in self._type.fields and "phone" in self._type.fields:
+            summary = f"Find {self._type.plural} by e-mail address or telephone number"
+            router.get(f"/{self._type.plural}/find", **describe.query("RecordsAnswer", summary, FOUND_BY))(self.find)
         return router
 
     async def page(self, request: Request) -> Response:
@@ -64,15 +71,14 @@ class RecordListRoutes:
         more = cursor_behind(listed, data[-1]["id"]) if len(found) > size else None
         return answers.found(request, data, nextCursor=more)
 
-
-async def find(request: Request) -> Response:
-    """At most ten, newest first; the e-mail address counts when both are sent."""
-    gateway = gateway_of(request)
-    caller = await gateway.caller(request)
-    found = await gateway.lists.records_by_key(
-        caller.environment, caller.tenant, CANDIDATE.name, _key(request), limits.RECORDS_FOUND
-    )
-    return answers.found(request, [shown(record) for record in found])
+    async def find(self, request: Request) -> Response:
+        """At most ten, newest first; the e-mail address counts when both are sent."""
+        gateway = gateway_of(request)
+        caller = await gateway.caller(request)
+        found = await gateway.lists.records_by_key(
+            caller.environment, caller.tenant, self._type.name, _key(request), limits.RECORDS_FOUND
+        )
+        return answers.found(request, [shown(record) for record in found])
 
 
 def _before(request: Request, listed: str) -> str | None:
@@ -93,21 +99,25 @@ def _chosen(record: dict[str, Any], names: list[str] | None) -> dict[str, Any]:
 def _key(request: Request) -> str:
     email, phone = parameters.text(request, "email"), parameters.text(request, "phone")
     if email is not None:
-        key = email_key(email)
-        if key is None or any(map(str.isspace, key)):
-            raise parameters.refused("email", "Send an e-mail address; its + is sent as %2B.")
-    elif phone is not None:
-        key = phone_key(phone)
+        key = email_key(email) if _fits(EMAIL, email) else None
         if key is None:
-            raise parameters.refused("phone", "Send a telephone number.")
+            raise parameters.refused("email", "Send an e-mail address like name@example.org; its + is sent as %2B.")
+    elif phone is not None:
+        key = phone_key(phone) if _fits(PHONE, phone) else None
+        if key is None:
+            raise parameters.refused("phone", "Send a number like +1 (555) 010-0199; its + is sent as %2B.")
     else:
         raise parameters.refused("email", "Send email or phone.")
     return key
 
 
-_found = APIRouter(tags=[CANDIDATE.plural])
-_found.get(
-    "/candidates/find",
-    **describe.query("RecordsAnswer", "Find candidates by e-mail address or telephone number", FOUND_BY),
-)(find)
-routers = [_found, *(RecordListRoutes(record_type).router() for record_type in RECORD_TYPES.values())]
+def _fits(form: TypeAdapter[str], text: str) -> bool:
+    """Whether a record could hold it; nothing else can be found."""
+    try:
+        form.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+routers = [RecordListRoutes(record_type).router() for record_type in RECORD_TYPES.values()]

@@ -66,7 +66,7 @@ class AcceptedAnswer(Answer):
 
 
 class ProblemError(Answer):
-    """One thing wrong: JSON pointer or name of the member, a stable code, what to do."""
+    """One thing wrong: JSON pointer of a member, or name of a parameter or header; a stable code; what to do."""
 
     field: str
     code: str

@@ -6,11 +6,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.api import answers, describe
+from services.ingest.api import answers, describe, parameters
 from services.ingest.api.gateway import gateway_of
 from services.ingest.api.multipart import Mark, Multipart, Part
 from services.ingest.api.pieces import Pace, check_length, pieces
-from services.ingest.fields import attachment_type
 from services.ingest.problems import FieldError, invalid
 from services.ingest.upload_batch import Batch
 from services.ingest.validation import token
@@ -31,7 +30,7 @@ async def upload(request: Request) -> Response:
     """
     gateway = gateway_of(request)
     caller = await gateway.caller(request)
-    kind = _kind(request)
+    kind = parameters.attachment_type(request) or "unassigned"
     stream = Multipart(request.headers.get("content-type", ""))
     check_length(request, LARGEST, "send fewer or smaller files")
     async with gateway.uploads.batch(caller, kind) as batch:
@@ -53,16 +52,6 @@ async def _take(batch: Batch, stream: Multipart, piece: bytes) -> None:
             if event.name != FIELD:
                 raise invalid([FieldError(token(event.name), "unknown_field", "Send files in the field files.")])
             await batch.begin(event.filename, event.declared)
-
-
-def _kind(request: Request) -> str:
-    """The type that the query names, spelt as the table has it."""
-    sent = request.query_params.getlist("type") or ["unassigned"]
-    known = attachment_type(sent[0]) if len(sent) == 1 else None
-    if known is None:
-        message = f"Send one of {', '.join(limits.ATTACHMENT_TYPES)}."
-        raise invalid([FieldError("type", "invalid_value", message)])
-    return known
 
 
 def _shown(document: UploadDocument) -> dict[str, Any]:
