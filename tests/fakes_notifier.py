@@ -54,7 +54,7 @@ def pending(delivery: str = "m1", lane: Lane | None = None, made: int = 0, **cha
     """An attempt to make."""
     at = lane or Lane("acme", "hooks.example.com")
     url = f"https://{at.host}/in"
-    plain = PendingDispatch(delivery, "live", at, made, url, b'{"test": 1}', TRACE, NOW + timedelta(days=90))
+    plain = PendingDispatch(delivery, "live", at, made, url, b'{"test":1}', TRACE, NOW + timedelta(days=90))
     return replace(plain, **changed)
 
 

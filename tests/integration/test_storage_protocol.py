@@ -8,6 +8,7 @@ from typing import Any
 import pytest_asyncio
 
 from services.storage.decide_files import decide_files
+from services.storage.decision import decide_failure
 from services.storage.files import FileStore
 from services.storage.handler import WAVES
 from services.storage.work import of_event
@@ -207,6 +208,20 @@ async def test_a_record_of_another_tenant_is_not_found(house: House) -> None:
     outcome = await house.outcome(ours)
     assert outcome["error"]["code"] == "record_not_found"
     assert outcome["record"]["version"] is None
+
+
+async def test_of_two_decisions_the_first_holds_and_of_two_ends_too(house: House) -> None:
+    created = mutation()
+    await house.insert(created)
+    first, second = decide_files(created, {}, {}), decide_failure(created, {}, "internal_error")
+    assert await house.ledger.decide("live", {created["_id"]: first}) == {created["_id"]}
+    assert await house.ledger.decide("live", {created["_id"]: second}) == set()
+
+    await house.ledger.finish("live", [(created, first)])
+    await house.ledger.finish("live", [(created, second)])
+
+    assert await house.status(created) == "completed"
+    assert (await house.outcome(created))["error"] is None
 
 
 async def test_what_is_applying_is_never_ended_as_failed(house: House) -> None:

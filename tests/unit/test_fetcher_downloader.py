@@ -169,6 +169,12 @@ def test_transfer_coding_other_than_chunked_is_no_file(coding: str) -> None:
     assert caught.value.code == "source_error"
 
 
+async def test_file_of_one_byte_more_than_the_limit_is_refused_though_its_size_was_not_announced() -> None:
+    body = b"x" * (limits.URL_FILE_BYTES + 1)
+    answer = sends(OK, b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body), body, b"\r\n0\r\n\r\n")
+    assert await outcome(answer) == ("too_large", 1)
+
+
 async def test_announced_size_over_the_limit_is_refused_before_the_body() -> None:
     head = OK + b"Content-Length: %d\r\n\r\n" % (limits.URL_FILE_BYTES + 1)
     source = EndlessSource(head, b"x" * 65536)
