@@ -17,6 +17,7 @@ from shared import events
 from shared.errors import DependencyUnavailable
 from shared.kafka_access import client_options, security
 from shared.limits import KIB, MIB
+from shared.lost_logs import FromTheStart
 from shared.odd_records import read_odd_records
 from shared.settings import EngineSettings
 from shared.topics import Topic
@@ -174,7 +175,7 @@ def attach(
         session_timeout_ms=int(settings.kafka_session_seconds * 1000),
         heartbeat_interval_ms=int(settings.kafka_session_seconds * 1000 / 4),
         max_partition_fetch_bytes=fetch_bytes,
-        listener=listener,
+        listener=FromTheStart(listener, lambda: subscriber.consumer),
         parser=parse,
         decoder=decode,
         no_reply=True,

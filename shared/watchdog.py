@@ -59,7 +59,7 @@ class Watchdog:
         except DependencyUnavailable:
             self._since = now
             return False
-        lag = any(ends[partition] > reached[partition] for partition in ends)
+        lag = any(ends[partition] != reached[partition] for partition in ends)  # beyond the end: of a log that is gone
         if not lag or reached != self._seen or not self._watched.idle:
             self._seen, self._since = reached, now
         return now - self._since > STUCK_SECONDS

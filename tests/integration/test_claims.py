@@ -140,7 +140,14 @@ async def test_version_is_told_to_its_tenant_until_the_record_is_erased(gateways
 async def test_free_uploads_are_kept_and_those_taken_ended_expired_or_foreign_are_not(live: Any) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     soon, until = now + timedelta(hours=1), now + timedelta(hours=25)
-    free = {"tenant": "demo", "createdAt": now, "expiresAt": soon, "keepUntil": None, "claimedBy": None}
+    free = {
+        "tenant": "demo",
+        "key": "staging/live/uploads/x/y",
+        "createdAt": now,
+        "expiresAt": soon,
+        "keepUntil": None,
+        "claimedBy": None,
+    }
     changed: dict[str, dict[str, Any]] = {
         "free": {},
         "kept longer": {"keepUntil": now + timedelta(hours=30)},

@@ -142,6 +142,24 @@ async def test_a_batch_that_can_not_be_unpacked_is_one_dead_letter(place: Place)
     assert await _end(place, TopicPartition(topics.dead_letter(place.topic), 0)) == 1
 
 
+async def test_offsets_of_a_log_that_is_gone_hold_nobody_up(place: Place) -> None:
+    stale = AIOKafkaConsumer(
+        bootstrap_servers=place.settings.kafka_bootstrap, group_id=place.topic, enable_auto_commit=False
+    )
+    await stale.start()
+    stale.assign([TopicPartition(place.topic, 0)])
+    await stale.commit({TopicPartition(place.topic, 0): 87})
+    await stale.stop()
+    sent = await place.publish(3)
+
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        place.seen += [delivery.event.mutation_id for delivery in deliveries]
+
+    async with place.consuming(handle):
+        await eventually(lambda: _committed(place, 3))
+    assert place.seen == sent
+
+
 async def test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it(place: Place) -> None:
     first, *_ = await place.publish(2)
     undecided: list[str] = []
