@@ -60,7 +60,7 @@ clean: ## remove the virtual environment, caches and the state of `make run`
 # A copy of the lock is the stamp: written last, so an interrupted installation is done again.
 $(READY): requirements-dev.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later was not found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Making $(VENV) (once; about a minute)"
+	@echo "Making $(VENV) (once; one to two minutes, most of it for downloads)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(RUN) -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@cp requirements-dev.lock $@

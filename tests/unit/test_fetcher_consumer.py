@@ -115,6 +115,14 @@ async def test_undecodable_record_goes_to_the_dead_letters_and_is_passed() -> No
     assert await member.committed() == {0: 3}
 
 
+async def test_a_dead_letter_is_an_error_unless_it_is_the_senders_fault() -> None:
+    letters = DeadLetters(cast(Publisher, World().publisher))
+    with capture_logs() as logged:
+        for senders_fault in (False, True):
+            await letters.send(cast(Any, FakeRecord(b"{", 0)), "odd", 1, senders_fault)
+    assert [line["log_level"] for line in logged] == ["error", "info"]
+
+
 async def test_absent_ledger_and_broker_lose_nothing() -> None:
     world = World()
     world.ledger.away = world.publisher.away = 1

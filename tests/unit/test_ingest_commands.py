@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from services.ingest.command_handler import Received
 from services.ingest.rejections import rejection_id
@@ -123,6 +124,16 @@ async def test_rejection_is_announced_with_every_error_and_the_record_is_kept() 
     [(kept, reason)] = stand.dead
     assert kept == raw
     assert reason.startswith("validation_failed")
+
+
+async def test_what_is_wrong_with_a_command_is_logged_by_its_codes_and_is_no_error_of_ours() -> None:
+    stand = CommandStand()
+    with capture_logs() as logged:
+        await stand.send(command(payload={"firstName": 7, "private": 1}))
+    [line] = logged
+    assert (line["event"], line["log_level"]) == ("command.rejected", "info")
+    assert line["errors"] == ["invalid_type", "unknown_field"]
+    assert "private" not in str(line)
 
 
 @pytest.mark.parametrize(
