@@ -84,10 +84,7 @@ class DeadLetters:
         self._publisher = publisher
 
     async def send(self, record: Record, reason: str, attempts: int, senders_fault: bool = False) -> None:
-        """Publish the raw record to the dead-letter topic of its own. Raises DependencyUnavailable.
-
-        What is the fault of whoever sent it is no error of ours, and is logged as less than one.
-        """
+        """Publish it raw; a sender's fault is logged as no error of ours. Raises DependencyUnavailable."""
         origin = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "attempts": attempts}
         why = origin | {"reason": reason[:REASON_SHOWN]}
         added = [(f"dlq_{name}", str(value).encode()) for name, value in why.items()]
