@@ -1,0 +1,68 @@
+"""Plays seeds: `python -m tests.simulation --seeds 20000 --from 0`, or one of them: `--seed 17`."""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing import get_context
+
+from tests.simulation import scenario
+from tests.simulation.faults import KINDS
+from tests.simulation.scenario import Result
+
+
+def results(first: int, count: int, jobs: int) -> Iterator[Result]:
+    """In the order of their ends."""
+    seeds = range(first, first + count)
+    if jobs == 1:
+        yield from map(scenario.run, seeds)
+        return
+    with get_context("spawn").Pool(jobs, scenario.prepare) as pool:
+        yield from pool.imap_unordered(scenario.run, seeds, chunksize=16)
+
+
+def main() -> int:
+    """The exit code: 1 where a seed failed, or a fault was never reached."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seeds", type=int, default=300)
+    arguments.add_argument("--from", dest="first", type=int, default=0)
+    arguments.add_argument("--seed", type=int, action="append")
+    arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    asked = arguments.parse_args()
+    scenario.prepare()
+    if asked.seed:
+        played = [scenario.run(seed) for seed in asked.seed]
+        return _tell(played, every=True)
+    begun = time.monotonic()
+    played = list(results(asked.first, asked.seeds, asked.jobs))
+    seconds = time.monotonic() - begun
+    code = _tell(played)
+    print(f"{len(played)} seeds in {seconds:.1f} s: {len(played) / seconds:.1f} a second")
+    reached = sum((each.reached for each in played), Counter[str]())
+    missing = [kind for kind in KINDS if not reached[kind]]
+    print("faults reached: " + ", ".join(f"{kind} {reached[kind]}" for kind in KINDS))
+    if missing:
+        print("never reached: " + ", ".join(missing))
+    return code or bool(missing)
+
+
+def _tell(played: list[Result], every: bool = False) -> int:
+    failed = sorted((each for each in played if each.findings), key=lambda each: each.seed)
+    for each in failed if not every else played:
+        print(f"seed {each.seed}: {each.virtual_seconds:.1f} s, {each.steps} steps, {dict(each.ends)}")
+        print("".join(f"    {finding}\n" for finding in each.findings), end="")
+        print(f"    again: PYTHONHASHSEED=0 python -m tests.simulation --seed {each.seed}")
+    print(f"{len(failed)} of {len(played)} seeds failed")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the order in sets is part of a schedule
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
+            os.environ | {"PYTHONHASHSEED": "0"},
+        )
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""MongoDB in memory behind the driver's own names, so that the services' real adapters run on it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, Final
+
+from pymongo import InsertOne, UpdateMany, UpdateOne
+from pymongo.errors import BulkWriteError, ClientBulkWriteException, DuplicateKeyError
+
+from tests.simulation.faults import Wire
+from tests.simulation.mongo_queries import Document, copied, matches, projected
+from tests.simulation.mongo_updates import aggregated, in_order, updated, upserted
+
+DUPLICATE: Final = 11000
+Watch = Callable[[str, Document | None, Document | None], None]
+
+
+class Server:
+    """The collections of all databases, by `database.collection`; every change is shown to the watcher first."""
+
+    def __init__(self, now: Callable[[], Any], watch: Watch) -> None:
+        self.now, self._watch = now, watch
+        self._collections: dict[str, dict[str, Document]] = {}
+
+    def documents(self, namespace: str) -> dict[str, Document]:
+        """By id; only `replace` changes them."""
+        return self._collections.setdefault(namespace, {})
+
+    def replace(self, namespace: str, name: str, document: Document | None) -> None:
+        """Put or delete one document."""
+        kept = self.documents(namespace)
+        if kept.get(name) != document:
+            self._watch(namespace, kept.get(name), document)
+        if document is None:
+            kept.pop(name, None)
+        else:
+            kept[name] = document
+
+    def found(self, namespace: str, query: Mapping[str, Any]) -> list[Document]:
+        """What a filter means; not copied."""
+        kept, wanted = self.documents(namespace), query.get("_id")
+        if isinstance(wanted, str):
+            some: Iterable[Document] = [kept[wanted]] if wanted in kept else []
+        elif isinstance(wanted, dict) and "$in" in wanted:
+            some = [kept[name] for name in dict.fromkeys(wanted["$in"]) if name in kept]
+        else:
+            some = kept.values()
+        now = self.now()
+        return [each for each in some if matches(each, query, now)]
+
+    def insert(self, namespace: str, document: Document) -> None:
+        """Raises DuplicateKeyError that names the index."""
+        kept = self.documents(namespace)
+        if document["_id"] in kept:
+            raise DuplicateKeyError("_id", DUPLICATE, {"keyPattern": {"_id": 1}})
+        if namespace.endswith(".mutations"):
+            self._claim(kept.values(), document)
+        self.replace(namespace, document["_id"], copied(document))
+
+    @staticmethod
+    def _claim(kept: Iterable[Document], document: Document) -> None:
+        places = [(place["record"], place["sequence"]) for place in document.get("places") or ()]
+        for each in kept:
+            if (each.get("key"), each["tenant"]) == (document.get("key"), document["tenant"]):
+                raise DuplicateKeyError("key", DUPLICATE, {"keyPattern": {"key": 1, "tenant": 1}})
+            if places and any((one["record"], one["sequence"]) in places for one in each.get("places") or ()):
+                raise DuplicateKeyError("places", DUPLICATE, {"keyPattern": {"places": 1}})
+
+    def update(self, namespace: str, query: Mapping[str, Any], update: Any, upsert: bool, many: bool) -> int:
+        """How many documents matched; -1: inserted."""
+        found, now = self.found(namespace, query), self.now()
+        if not found and upsert:
+            self.insert(namespace, upserted(query, update, now))
+            return -1
+        for each in found if many else found[:1]:
+            self.replace(namespace, each["_id"], updated(each, update, now))
+        return len(found) if many else len(found[:1])
+
+    def write(self, operation: Any, namespace: str) -> int:
+        """One operation of a bulk."""
+        if isinstance(operation, InsertOne):
+            self.insert(namespace, operation._doc)
+            return 0
+        assert isinstance(operation, (UpdateOne, UpdateMany))
+        many = isinstance(operation, UpdateMany)
+        return self.update(namespace, operation._filter, operation._doc, bool(operation._upsert), many)
+
+
+class Cursor:
+    """Reads once, when it is asked for the first document."""
+
+    def __init__(self, wire: Wire, read: Callable[[], list[Document]], show: Callable[[Document], Document]) -> None:
+        self._wire, self._read, self._show = wire, read, show
+        self._order: list[tuple[str, int]] = []
+        self._skip, self._limit = 0, 0
+
+    def sort(self, key: str | list[tuple[str, int]], direction: int = 1) -> "Cursor":
+        self._order = [(key, direction)] if isinstance(key, str) else key
+        return self
+
+    def skip(self, count: int) -> "Cursor":
+        self._skip = count
+        return self
+
+    def limit(self, count: int) -> "Cursor":
+        self._limit = count
+        return self
+
+    async def to_list(self) -> list[Document]:
+        return await self._wire.call(self._rows)  # type: ignore[no-any-return]
+
+    async def __aiter__(self) -> AsyncIterator[Document]:
+        for row in await self.to_list():
+            yield row
+
+    def _rows(self) -> list[Document]:
+        rows = in_order(self._read(), self._order)[self._skip :]
+        return [self._show(row) for row in (rows[: self._limit] if self._limit else rows)]
+
+
+class Collection:
+    """A collection as a process sees it."""
+
+    def __init__(self, server: Server, wire: Wire, namespace: str) -> None:
+        self._server, self._wire, self._namespace = server, wire, namespace
+
+    def find(self, query: Mapping[str, Any], projection: Any = None) -> Cursor:
+        return Cursor(
+            self._wire,
+            lambda: self._server.found(self._namespace, query),
+            lambda found: projected(found, projection, None),
+        )
+
+    async def find_one(self, query: Mapping[str, Any], projection: Any = None) -> Document | None:
+        return next(iter(await self.find(query, projection).limit(1).to_list()), None)
+
+    async def aggregate(self, stages: list[Document]) -> Cursor:
+        def read() -> list[Document]:
+            return aggregated(self._server.documents(self._namespace).values(), stages, self._server.now())
+
+        return Cursor(self._wire, read, copied)
+
+    async def distinct(self, name: str, query: Mapping[str, Any]) -> list[Any]:
+        found = await self._wire.call(lambda: [each[name] for each in self._server.found(self._namespace, query)])
+        return list(dict.fromkeys(found))
+
+    async def count_documents(self, query: Mapping[str, Any]) -> int:
+        return int(await self._wire.call(lambda: len(self._server.found(self._namespace, query))))
+
+    async def update_one(self, query: Mapping[str, Any], update: Any, upsert: bool = False) -> Any:
+        count = await self._wire.call(lambda: self._server.update(self._namespace, query, update, upsert, False))
+        return SimpleNamespace(matched_count=max(count, 0), upserted_id=query["_id"] if count < 0 else None)
+
+    async def update_many(self, query: Mapping[str, Any], update: Any) -> None:
+        await self._wire.call(lambda: self._server.update(self._namespace, query, update, False, True))
+
+    async def delete_one(self, query: Mapping[str, Any]) -> None:
+        def delete() -> None:
+            for each in self._server.found(self._namespace, query)[:1]:
+                self._server.replace(self._namespace, each["_id"], None)
+
+        await self._wire.call(delete)
+
+    async def insert_many(self, documents: Sequence[Document], ordered: bool = True, session: Any = None) -> None:
+        operations = [InsertOne(document) for document in documents]
+        if session is not None:
+            await self._wire.call(lambda: _all_or_none(self._server, self._namespace, operations))
+            return
+        await self._bulk(operations, ordered)
+
+    async def bulk_write(self, operations: Sequence[Any], ordered: bool = True) -> None:
+        await self._bulk(operations, ordered)
+
+    async def _bulk(self, operations: Sequence[Any], ordered: bool) -> None:
+        targets = [(operation, self._namespace) for operation in operations]
+        _, errors = await self._wire.call(lambda: in_turn(self._server, self._wire, targets, ordered))
+        if errors:
+            raise BulkWriteError({"writeErrors": errors, "writeConcernErrors": []})
+
+
+class Database:
+    """A database; its attributes are its collections."""
+
+    write_concern = None
+
+    def __init__(self, server: Server, wire: Wire, name: str) -> None:
+        self._server, self._wire, self.name = server, wire, name
+
+    def __getattr__(self, name: str) -> Collection:
+        return Collection(self._server, self._wire, f"{self.name}.{name}")
+
+
+class Client:
+    """A process's client."""
+
+    def __init__(self, server: Server, wire: Wire) -> None:
+        self._server, self._wire = server, wire
+        self.admin = SimpleNamespace(command=self._hello)
+
+    async def _hello(self, _: str) -> Document:
+        return {"localTime": await self._wire.call(self._server.now)}
+
+    def get_database(self, name: str, **_: Any) -> Database:
+        return Database(self._server, self._wire, name)
+
+    async def bulk_write(self, operations: Sequence[Any], ordered: bool = True, **_: Any) -> Any:
+        targets = [(operation, operation._namespace) for operation in operations]
+        counts, errors = await self._wire.call(lambda: in_turn(self._server, self._wire, targets, ordered))
+        if errors:
+            raise ClientBulkWriteException({"error": None, "writeErrors": errors, "writeConcernErrors": []}, True)
+        return SimpleNamespace(update_results=[SimpleNamespace(matched_count=max(count, 0)) for count in counts])
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Any]:
+        async def with_transaction(work: Callable[[Any], Awaitable[None]], *_: Any) -> None:
+            await work(self)
+
+        yield SimpleNamespace(with_transaction=with_transaction)
+
+    def start_session(self) -> Any:
+        """What is inserted with it is inserted together."""
+        return self._session()
+
+
+async def in_turn(
+    server: Server, wire: Wire, targets: Sequence[tuple[Any, str]], ordered: bool
+) -> tuple[list[int], list[Document]]:
+    """Do the operations of a bulk one after another, as a server does: others may come in between."""
+    counts: list[int] = []
+    errors: list[Document] = []
+    for index, (operation, namespace) in enumerate(targets):
+        if index:
+            await wire.between()
+        try:
+            counts.append(server.write(operation, namespace))
+        except DuplicateKeyError as error:
+            errors.append({"index": index, "code": DUPLICATE} | dict(error.details or {}))
+            counts.append(0)
+            if ordered:
+                break
+    return counts, errors
+
+
+def _all_or_none(server: Server, namespace: str, operations: list[Any]) -> None:
+    done: list[str] = []
+    try:
+        for operation in operations:
+            server.write(operation, namespace)
+            done.append(operation._doc["_id"])
+    except DuplicateKeyError as error:
+        for name in done:
+            server.replace(namespace, name, None)
+        raise BulkWriteError({"writeErrors": [{"index": len(done), "code": DUPLICATE}]}) from error

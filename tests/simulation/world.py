@@ -1,0 +1,78 @@
+"""One world: its clock, its seed, what lies outside the services, what the clients were told, and what was wrong."""
+
+import random
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from tests.fakes import InMemoryBlobs
+from tests.simulation.faults import Faults, Process
+from tests.simulation.invariants import Invariants
+from tests.simulation.kafka import Broker
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.mongo import Server
+from tests.simulation.outside import InjectedBug, Receiver
+from tests.simulation.virtual import present
+
+LIVE: Final = "engine_live"
+
+
+class World:
+    """What all processes share; `wrong` collects findings."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.loop = VirtualLoop()  # type: ignore[abstract]  # what it lacks, nobody asks for
+        self.faults = Faults(random.Random(f"{seed} faults"))
+        self.invariants = Invariants(self.wrong)
+        self.server = Server(self.now, self.invariants.watch)
+        self.broker = Broker(self.loop, self.faults, self._committed)
+        self.blobs = InMemoryBlobs()
+        self.receiver = Receiver(self.faults)
+        self.weather: set[str] = set()
+        self.processes: list[Process] = []
+        self.intakes: dict[str, tuple[Process, Any]] = {}
+        self.told: dict[str, list[str]] = {}  # by idempotency key: the mutations of its 202
+        self.findings: list[str] = []
+        self.bugs = 0
+
+    def now(self) -> datetime:
+        return present(self.loop)
+
+    def wrong(self, what: str) -> None:
+        """Note a finding."""
+        if len(self.findings) < 20:
+            self.findings.append(f"{self.loop.time():9.3f} {what}")
+
+    def bug_injected(self) -> None:
+        self.bugs += 1
+
+    def process(self, name: str) -> Process:
+        process = Process(self.loop, name, self.wrong)
+        self.processes.append(process)
+        return process
+
+    def documents(self, collection: str) -> dict[str, dict[str, Any]]:
+        """All documents of a collection, of the environment that clients use."""
+        return self.server.documents(f"{LIVE}.{collection}")
+
+    def _committed(self, partition: Any, old: int, new: int) -> None:
+        self.invariants.passed(self.documents("mutations"), self.broker.log(partition)[old:new])
+
+
+class Listening:
+    """Stands in for every module's log: an exception that nobody expected is a finding."""
+
+    def __init__(self, wrong: Callable[[str], None]) -> None:
+        self._wrong = wrong
+
+    def info(self, event: str, **_: Any) -> None:
+        """Nobody reads it."""
+
+    debug = warning = error = critical = info
+
+    def exception(self, event: str, **_: Any) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, InjectedBug):
+            self._wrong(f"logged {event}: {error!r}")
