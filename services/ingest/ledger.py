@@ -37,9 +37,9 @@ class MongoLedger:
         async with AsyncExitStack() as stack:
             for record in sorted(records if document["kind"] != "create" else []):
                 await stack.enter_async_context(self._records.setdefault(record, asyncio.Lock()))
-            for _ in range(ATTEMPTS):
+            for attempt in range(ATTEMPTS):
                 own["lane"] = ledger.WAITING
-                own["places"] = await self._places(environment, document["kind"], records)
+                own["places"] = await self._places(environment, document["kind"], records, doubtful=attempt > 0)
                 inserted = await self._inserts[environment].insert(own)
                 if inserted is Inserted.DONE:
                     return document
@@ -118,15 +118,19 @@ class MongoLedger:
             found = await self._databases[environment].mutations.find_one(query, {"fields": 0})
         return cast(MutationDocument | None, found)
 
-    async def _places(self, environment: str, kind: str, records: Iterable[str]) -> list[Document]:
-        """A new record starts at 1; otherwise the larger of the ledger's largest and the record's own, plus one."""
+    async def _places(self, environment: str, kind: str, records: Iterable[str], doubtful: bool) -> list[Document]:
+        """A new record starts at 1; otherwise the larger of the ledger's largest and the record's own, plus one.
+
+        `doubtful`: a place was taken. What reached its deadline before the record's create had ended, could not lift
+        the record, and keeps its place; so everything counts.
+        """
         names = list(records)
         largest = dict.fromkeys(names, 0)
         if kind != "create":
             # What has ended has lifted its record before, so only open ones and the record count; in this order.
             claimed = await self._claimed(environment, names, {"status": {"$in": list(ledger.OPEN)}})
             reached = await self._reached(environment, names)
-            unborn = [name for name in names if name not in reached]
+            unborn = [name for name in names if doubtful or name not in reached]
             every = await self._claimed(environment, unborn, {}) if unborn else {}
             for found in (claimed, reached, every):
                 largest = {name: max(largest[name], found.get(name, 0)) for name in names}

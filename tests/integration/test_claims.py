@@ -67,6 +67,18 @@ async def test_the_next_sequence_is_above_the_records_own_when_the_ledger_has_fo
     assert document["places"] == [{"record": f"demo/candidate/{record}", "sequence": 42}]
 
 
+async def test_a_place_that_ended_before_its_record_was_there_is_not_given_again(
+    gateways: list[MongoLedger], live: Any
+) -> None:
+    record = new_id()
+    await live.mutations.insert_one(mutation("append", record, sequence=2, status="failed"))
+    await live.records.insert_one({"_id": record, "tenant": "demo", "type": "candidate", "sequence": 1, "version": 1})
+
+    document = await gateways[0].claim("live", *unplaced("append", record))
+
+    assert document["places"] == [{"record": f"demo/candidate/{record}", "sequence": 3}]
+
+
 async def test_an_array_is_accepted_whole_or_not_at_all(gateways: list[MongoLedger], live: Any) -> None:
     key = new_id()
     first, second = _array(key), _array(key)
