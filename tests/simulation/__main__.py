@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from multiprocessing import get_context
+from pathlib import Path
 
 from tests.simulation import scenario
 from tests.simulation.faults import KINDS
@@ -23,18 +24,24 @@ def results(first: int, count: int, jobs: int) -> Iterator[Result]:
         yield from pool.imap_unordered(scenario.run, seeds, chunksize=16)
 
 
+def _regressions() -> list[int]:
+    lines = Path(__file__).with_name("regressions.txt").read_text().splitlines()
+    return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
+
+
 def main() -> int:
     """The exit code: 1 where a seed failed, or a fault was never reached."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seeds", type=int, default=300)
     arguments.add_argument("--from", dest="first", type=int, default=0)
     arguments.add_argument("--seed", type=int, action="append")
+    arguments.add_argument("--regressions", action="store_true")
     arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = arguments.parse_args()
     scenario.prepare()
-    if asked.seed:
-        played = [scenario.run(seed) for seed in asked.seed]
-        return _tell(played, every=True)
+    chosen = asked.seed or (_regressions() if asked.regressions else [])
+    if chosen:
+        return _tell([scenario.run(seed) for seed in chosen], every=True)
     begun = time.monotonic()
     played = list(results(asked.first, asked.seeds, asked.jobs))
     seconds = time.monotonic() - begun
@@ -51,9 +58,10 @@ def main() -> int:
 def _tell(played: list[Result], every: bool = False) -> int:
     failed = sorted((each for each in played if each.findings), key=lambda each: each.seed)
     for each in failed if not every else played:
-        print(f"seed {each.seed}: {each.virtual_seconds:.1f} s, {each.steps} steps, {dict(each.ends)}")
+        print(f"seed {each.seed}: {each.virtual_seconds:.6f} s, {each.steps} steps, {dict(sorted(each.ends.items()))}")
         print("".join(f"    {finding}\n" for finding in each.findings), end="")
-        print(f"    again: PYTHONHASHSEED=0 python -m tests.simulation --seed {each.seed}")
+        if each.findings:
+            print(f"    again: python -m tests.simulation --seed {each.seed}")
     print(f"{len(failed)} of {len(played)} seeds failed")
     return int(bool(failed))
 

@@ -62,6 +62,11 @@ class Clients:
         clients = (self._client(self._rng.randint(2, 5)) for _ in range(self._rng.randint(1, 3)))
         await asyncio.gather(*clients)
 
+    async def write_once_more(self) -> None:
+        """In peace: whatever has happened to a record, it takes another write."""
+        for target in self._records:
+            await self._send(self._update(target))
+
     async def _client(self, count: int) -> None:
         pause = self._rng.choice((0.0, 0.3, 3.0))
         for _ in range(count):
@@ -78,7 +83,8 @@ class Clients:
         key, rng = f"key-{self._number}", self._rng
         versions = (rng.randint(1, 4),) if rng.random() < 0.1 else None
         url = CALLBACK if rng.random() < 0.7 else None
-        write = Write("live", TENANT, key, key, url, TRACE, rng.random() < 0.3, versions)
+        by_topic = rng.random() < 0.3 or not self._world.faults.active
+        write = Write("live", TENANT, key, key, url, TRACE, by_topic, versions)
         again = 1 + self._world.faults.strikes(REPEATED, 0.2)
         for _ in range(60):
             try:
@@ -134,8 +140,8 @@ class Clients:
         payload = kind.attachments.model_construct(**self._some_files(kind))
         return lambda intake, write: intake.append(write, kind, name, payload)
 
-    def _update(self) -> Ask:
-        kind, name = self._rng.choice(self._records)
+    def _update(self, target: Target | None = None) -> Ask:
+        kind, name = target or self._rng.choice(self._records)
         values: dict[str, Any] = {"external_id": f"update {self._number}", "locale": self._rng.choice(("de", None))}
         payload = kind.update.model_construct(_fields_set=set(values), **values)
         return lambda intake, write: intake.update(write, kind, name, payload)

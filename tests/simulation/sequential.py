@@ -18,6 +18,7 @@ class Record:
     erased: bool = False
     version: int | None = None
     sequence: int = 0
+    lifted: int = 0  # by what came in its turn; what ends before, perhaps before the record is there, may lift nothing
     fields: Document = field(default_factory=dict)
     attachments: set[str] = field(default_factory=set)
 
@@ -35,7 +36,8 @@ class Sequential:
         places = {place["record"]: place["sequence"] for place in request["places"]}
         records = [self.records.setdefault(name, Record()) for name in places]
         code = (outcome["error"] or {}).get("code")
-        if code not in AT_ANY_TIME or not parted:
+        in_turn = code not in AT_ANY_TIME or not parted
+        if in_turn:
             expected = self._obstacle(request, records)
             if expected is None:
                 expected = getattr(self, f"_{request['kind']}")(request, records, outcome)
@@ -44,6 +46,7 @@ class Sequential:
                 self._wrong(f"{request['kind']} {request['_id']} ended as {got}, not as {expected}")
         for record, sequence in zip(records, places.values(), strict=True):
             record.sequence = sequence
+            record.lifted = sequence if in_turn else record.lifted
             if outcome["status"] != "failed":
                 record.version = sequence
 
