@@ -64,7 +64,8 @@ class WindowRules(RuleBasedStateMachine):
 
     @rule(partition=st.sampled_from(PARTITIONS))
     def broker_begins_again(self, partition: int) -> None:
-        if self.position[partition] == 0:
+        full = self.window.room == 0 and all(p != partition for _, p, *_ in self.open)
+        if self.position[partition] == 0 or full:
             return
         self.log[partition] += 1
         self.position[partition] = self.committed[partition] = 0
