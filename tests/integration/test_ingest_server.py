@@ -1,6 +1,7 @@
 """The HTTP server as clients meet it: slow ones are cut, those in hand are served to the end, odd bytes answered."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,8 +26,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running(stand: IngestStand, drain_seconds: float = 5.0) -> AsyncIterator[int]:
-    settings = IngestSettings(http_port=free_port(), http_header_seconds=0.5, drain_seconds=drain_seconds)
+async def running(stand: IngestStand, drain_seconds: float = 5.0, connections: int = 100) -> AsyncIterator[int]:
+    settings = IngestSettings(
+        http_port=free_port(), http_header_seconds=0.5, http_connections=connections, drain_seconds=drain_seconds
+    )
     broke: list[bool] = []
     async with serve(stand.app, settings, lambda: broke.append(True)):
         yield await eventually(lambda: reachable(settings.http_port), PATIENCE)
@@ -106,6 +109,26 @@ async def test_request_in_hand_is_answered_when_the_server_stops_and_an_idle_con
     assert len(stand.mutations()) == 1
     for open_writer in (writer, idle_writer):
         open_writer.close()
+
+
+async def test_connections_beyond_the_budget_wait_until_idle_ones_are_cut() -> None:
+    async with running(IngestStand(), connections=5) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
+        assert (await send(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        for reader, writer in idle:
+            async with asyncio.timeout(PATIENCE):
+                assert await reader.read() == b""
+            writer.close()
+
+
+async def test_the_server_may_open_as_many_files_as_it_takes_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        async with running(IngestStand(), connections=600):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= min(600, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def in_hand(stand: IngestStand) -> None:

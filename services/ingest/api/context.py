@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from services.ingest.api.answers import problem
+from services.ingest.api.framing import check_frame
 from services.ingest.problems import Problem
 from shared.observability import next_traceparent
 
@@ -74,9 +75,12 @@ class RequestContext:
         prefixed = path == SANDBOX_PREFIX or path.startswith(SANDBOX_PREFIX + "/")
         said = {value.strip().lower() for name, value in scope["headers"] if name == b"x-api-sandbox"}
         state["sandbox"] = prefixed or b"true" in said
-        if said - {b"true"} and (prefixed or said != {b"false"}):
-            # A write that was meant for the sandbox must not go live for a typing error.
-            refusal = Problem("malformed_request", MEANT, field="x-api-sandbox")
+        try:
+            check_frame(scope)
+            if said - {b"true"} and (prefixed or said != {b"false"}):
+                # A write that was meant for the sandbox must not go live for a typing error.
+                raise Problem("malformed_request", MEANT, field="x-api-sandbox")
+        except Problem as refusal:
             await problem(refusal, path, state["sandbox"])(scope, receive, send)
             return
         if prefixed and path != FIXED:
