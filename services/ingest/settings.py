@@ -16,7 +16,7 @@ class IngestSettings(EngineSettings):
     http_port: int = Field(default=8000, ge=0, le=65535)
     http_header_seconds: float = Field(default=5.0, gt=0)
     http_connections: int = Field(default=1024, ge=1)  # beyond it connections wait in the kernel's queue
-    http_header_bytes: int = Field(default=64 * limits.KIB, ge=8 * limits.KIB)  # and bytes read ahead, a connection
+    http_header_bytes: int = Field(default=128 * limits.KIB, ge=8 * limits.KIB)  # and bytes read ahead, a connection
     http_unread_seconds: float = Field(default=8.0, gt=0)  # for a client to take, or confirm, what was sent
     http_bytes_in_flight: int = limits.BYTES_IN_FLIGHT
     http_body_seconds: float = limits.BODY_SECONDS

@@ -55,7 +55,7 @@ async def test_any_path_gets_an_answer_below_500(path: str, query: str) -> None:
     for prefix in ("/", "/mutations/", "/attachments/", "/candidates/", "/sandbox"):
         scope = {
             "type": "http", "method": "GET", "path": prefix + path, "raw_path": b"", "root_path": "", "scheme": "http",
-            "query_string": query.encode("utf-8", "replace"), "headers": [(b"x-api-key", b"key-of-acme")],
+            "query_string": query.encode("utf-8", "replace"), "headers": [(b"host", b"x"), (b"x-api-key", b"key-of-acme")],
             "server": ("ingest", 80), "client": None, "http_version": "1.1", "asgi": {"version": "3.0"},
         }  # fmt: skip
         await stand.app(scope, receive, send)

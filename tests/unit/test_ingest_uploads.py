@@ -216,7 +216,7 @@ async def broken_off(stand: IngestStand, content: bytes, at: int, piece: int) ->
         "type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "root_path": "", "scheme": "http",
         "query_string": b"", "server": ("ingest", 80), "client": None, "http_version": "1.1",
         "asgi": {"version": "3.0"},
-        "headers": [(b"x-api-key", b"key-of-acme"), (b"content-type", FORM_TYPE.encode())],
+        "headers": [(b"host", b"x"), (b"x-api-key", b"key-of-acme"), (b"content-type", FORM_TYPE.encode())],
     }  # fmt: skip
     await stand.app(scope, receive, answered)
     return status
