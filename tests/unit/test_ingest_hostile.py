@@ -18,6 +18,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_f
 names = st.sampled_from(WORDS) | st.text(max_size=8)
 trees = st.recursive(scalars, lambda one: st.lists(one, max_size=7) | st.dictionaries(names, one, max_size=5))
 relaxed = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+SENT = [(b"host", b"x"), (b"x-api-key", b"key-of-acme")]
 PATHS = st.sampled_from(["/candidates", "/candidates/01890000-0000-7000-8000-000000000001/attachments"])
 
 
@@ -55,7 +56,7 @@ async def test_any_path_gets_an_answer_below_500(path: str, query: str) -> None:
     for prefix in ("/", "/mutations/", "/attachments/", "/candidates/", "/sandbox"):
         scope = {
             "type": "http", "method": "GET", "path": prefix + path, "raw_path": b"", "root_path": "", "scheme": "http",
-            "query_string": query.encode("utf-8", "replace"), "headers": [(b"host", b"x"), (b"x-api-key", b"key-of-acme")],
+            "query_string": query.encode("utf-8", "replace"), "headers": SENT,
             "server": ("ingest", 80), "client": None, "http_version": "1.1", "asgi": {"version": "3.0"},
         }  # fmt: skip
         await stand.app(scope, receive, send)
