@@ -43,7 +43,8 @@ class Faults:
         self.active = True
         self.reached: Counter[str] = Counter()
         # Few kinds a seed, each often, find more than all of them everywhere.
-        self._kinds = {kind for kind in KINDS if rng.random() < 0.45}
+        peaceful = rng.random() < 0.1
+        self._kinds = {kind for kind in KINDS if rng.random() < 0.45 and not peaceful}
         self._rate = rng.choice((0.0, 0.01, 0.03, 0.08))
         self._weights = [weight if kind in self._kinds else 0 for kind, weight in AT_CALLS.items()]
         self._names = list(AT_CALLS)

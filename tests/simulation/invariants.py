@@ -6,7 +6,6 @@ from typing import Any, Final
 import orjson
 
 from shared.topics import ACCEPTED as ACCEPTED_TOPIC
-from shared.topics import COMPLETED as COMPLETED_TOPIC
 from shared.topics import FETCHED
 
 Document = dict[str, Any]
@@ -23,6 +22,8 @@ class Invariants:
         self._wrong = wrong
         self.requests: dict[str, Document] = {}  # mutations as they were accepted
         self.ended: dict[str, int] = {}
+        self.put_off = 0  # how often a source was too busy
+        self._fetched: set[str] = set()
 
     def watch(self, namespace: str, old: Document | None, new: Document | None) -> None:
         """Called before each change of a document."""
@@ -80,19 +81,36 @@ class Invariants:
         if old is not None and old.get("endedAt") and old != new:
             self._wrong(f"upload {new['_id']} changed after its end")
 
+    def deleted(self, key: str, attachments: dict[str, Document]) -> None:
+        """Called before an object is deleted."""
+        if any(each.get("key") == key for each in attachments.values()):
+            self._wrong(f"{key} is deleted before its tombstone is there")
+
+    def published(self, topic: str, value: bytes | None) -> None:
+        """Called with every record that the broker takes."""
+        if topic == FETCHED:
+            self._fetched.add(orjson.loads(value or b"")["mutationId"])
+
     def passed(self, mutations: dict[str, Document], records: Iterable[Any]) -> None:
         """Called when committed offsets go beyond these records."""
         for record in records:
-            if record.topic == ACCEPTED_TOPIC or record.topic == COMPLETED_TOPIC:
-                continue
-            assert record.topic == FETCHED, record.topic
-            event = orjson.loads(record.value)
-            mutation = mutations.get(event["mutationId"])
-            if mutation is None or mutation["status"] in ENDS or mutation.get("parked") or mutation.get("tries"):
-                continue
-            wanted = {name for name, entry in (mutation.get("files") or {}).items() if entry.get("url")}
-            if not wanted or set(event.get("files") or {}) >= wanted:
-                self._wrong(f"{mutation['_id']} is {mutation['status']}, and its event is passed")
+            if record.topic in (ACCEPTED_TOPIC, FETCHED):
+                event = orjson.loads(record.value)
+                mutation = mutations.get(event["mutationId"])
+                if (
+                    mutation is not None
+                    and mutation["status"] not in ENDS
+                    and not self._in_hand(record, event, mutation)
+                ):
+                    self._wrong(f"{mutation['_id']} is {mutation['status']}, and {record.topic} is passed")
+
+    def _in_hand(self, record: Any, event: Document, mutation: Document) -> bool:
+        """Whether somebody else has it by now, or the relay shall find it."""
+        if record.topic == ACCEPTED_TOPIC:
+            return mutation["_id"] in self._fetched or (self.put_off > 0 and bool(event["sources"]))
+        wanted = {name for name, entry in (mutation.get("files") or {}).items() if entry.get("url")}
+        lacks_files = not set(event.get("files") or {}) >= wanted
+        return bool(mutation.get("parked") or mutation.get("tries") or lacks_files)
 
 
 def _is_before(one: Document, other: Document) -> bool:

@@ -18,13 +18,14 @@ SESSION_SECONDS: Final = 6.0
 GATHER_SECONDS: Final = 0.1
 OnBatch = Callable[[tuple[Any, ...], Any], Awaitable[None]]
 OnCommit = Callable[[TopicPartition, int, int], None]  # partition, old and new offset
+OnAppend = Callable[[str, bytes | None], None]
 
 
 class Broker:
     """Logs and committed offsets; `empty` makes it begin again at 0."""
 
-    def __init__(self, loop: VirtualLoop, faults: Faults, on_commit: OnCommit) -> None:
-        self.loop, self.faults, self.on_commit = loop, faults, on_commit
+    def __init__(self, loop: VirtualLoop, faults: Faults, on_commit: OnCommit, on_append: OnAppend) -> None:
+        self.loop, self.faults, self.on_commit, self._on_append = loop, faults, on_commit, on_append
         self.logs: dict[TopicPartition, list[Any]] = {}
         self.committed: dict[TopicPartition, int] = {}  # one group reads each topic
         self.groups: dict[str, Group] = {}
@@ -36,6 +37,7 @@ class Broker:
         return self.logs.setdefault(partition, [])
 
     def append(self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[Any]) -> None:
+        self._on_append(topic, value)
         partition = TopicPartition(topic, zlib.crc32(key or b"") % PARTITIONS)
         log = self.log(partition)
         for _ in range(2 if self.faults.strikes(DUPLICATE, 0.1) else 1):

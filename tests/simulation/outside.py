@@ -32,8 +32,8 @@ def content_of(url: str) -> bytes:
 class Store:
     """The bucket as a process sees it."""
 
-    def __init__(self, blobs: InMemoryBlobs, wire: Wire) -> None:
-        self._blobs, self._wire = blobs, wire
+    def __init__(self, blobs: InMemoryBlobs, wire: Wire, on_delete: Callable[[str], None]) -> None:
+        self._blobs, self._wire, self._on_delete = blobs, wire, on_delete
 
     async def put(self, key: str, body: bytes, size: int, content_type: str | None = None) -> None:
         await self._wire.call(lambda: self._blobs.put(key, body, size, content_type))
@@ -51,6 +51,7 @@ class Store:
             for number, key in enumerate(keys):
                 if number:
                     await self._wire.between()
+                self._on_delete(key)
                 await self._blobs.delete([key])
 
         await self._wire.call(delete)
@@ -66,12 +67,13 @@ class Store:
 class Strangers:
     """Servers that hold the files of clients."""
 
-    def __init__(self, faults: Faults, wire: Wire) -> None:
-        self._faults, self._wire = faults, wire
+    def __init__(self, faults: Faults, wire: Wire, on_busy: Callable[[], None]) -> None:
+        self._faults, self._wire, self._on_busy = faults, wire, on_busy
 
     async def download(self, url: str) -> Downloaded | FileError:
         content = await self._wire.call(lambda: content_of(url))
         if self._faults.strikes(SOURCE_BUSY, 0.1):
+            self._on_busy()
             raise SourceBusy
         if url == BROKEN_URL or self._faults.strikes(SOURCE_FAILS, 0.1):
             return FileError(code="source_not_found", message="gone")

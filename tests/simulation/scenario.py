@@ -59,7 +59,7 @@ def prepare() -> None:
 
 def _run(seed: int) -> Result:
     world = World(seed)
-    with everywhere(world.loop, random.Random(f"{seed} services"), Listening(world.wrong)):
+    with everywhere(world.loop, random.Random(f"{seed} services"), Listening(world)):
         try:
             world.loop.run(_play(world))
         except Stuck:

@@ -72,7 +72,9 @@ class Ports:
         self.kafka = self.wire(KAFKA_AWAY, absent)
         self.client = cast(ledger.Client, Client(world.server, mongo))
         self.databases = ledger.databases(self.client)
-        self.blobs: Any = Store(world.blobs, self.wire(BLOBS_AWAY, lambda: DependencyUnavailable("s3")))
+        self.blobs: Any = Store(
+            world.blobs, self.wire(BLOBS_AWAY, lambda: DependencyUnavailable("s3")), world.object_deleted
+        )
         self.offsets = BrokerOffsets(*[Offsets(world.broker, self.kafka)] * 2)
         self.publisher = Publisher(Producer(world.broker, self.kafka), process.kill)
         self.leases = Leases(ledger.open_database(self.client, ledger.CONTROL_DATABASE))
@@ -106,7 +108,7 @@ def ingest(world: World, process: Process) -> Intake:
 def fetcher(world: World, process: Process) -> None:
     """Downloads, passes on."""
     ports, lifecycle = Ports(world, process), Lifecycle()
-    strangers = Strangers(world.faults, ports.wire("", lambda: DependencyUnavailable("egress")))
+    strangers = Strangers(world.faults, ports.wire("", lambda: DependencyUnavailable("egress")), world.source_busy)
     handler = FetchHandler(strangers, ports.blobs, FetcherLedger(ports.databases), ports.publisher)
     consumer = FetchConsumer(handler, DeadLetters(ports.publisher), Window(64, 256), lifecycle, MOST)
     ports.consume(topics.ACCEPTED, consumer, consumer.on_batch)

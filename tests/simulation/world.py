@@ -2,7 +2,6 @@
 
 import random
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ class World:
         self.faults = Faults(random.Random(f"{seed} faults"))
         self.invariants = Invariants(self.wrong)
         self.server = Server(self.now, self.invariants.watch)
-        self.broker = Broker(self.loop, self.faults, self._committed)
+        self.broker = Broker(self.loop, self.faults, self._committed, self.invariants.published)
         self.blobs = InMemoryBlobs()
         self.receiver = Receiver(self.faults)
         self.weather: set[str] = set()
@@ -48,6 +47,12 @@ class World:
     def bug_injected(self) -> None:
         self.bugs += 1
 
+    def source_busy(self) -> None:
+        self.invariants.put_off += 1
+
+    def object_deleted(self, key: str) -> None:
+        self.invariants.deleted(key, self.documents("attachments"))
+
     def process(self, name: str) -> Process:
         process = Process(self.loop, name, self.wrong)
         self.processes.append(process)
@@ -64,15 +69,20 @@ class World:
 class Listening:
     """Stands in for every module's log: an exception that nobody expected is a finding."""
 
-    def __init__(self, wrong: Callable[[str], None]) -> None:
-        self._wrong = wrong
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def info(self, event: str, **_: Any) -> None:
         """Nobody reads it."""
 
-    debug = warning = error = critical = info
+    debug = error = critical = info
+
+    def warning(self, event: str, **details: Any) -> None:
+        """Where nothing has gone wrong, nothing is taken for lost."""
+        if event in ("mutation.published_again", "outcome.published_again") and not self._world.faults.reached:
+            self._world.wrong(f"{event} in peace: {details}")
 
     def exception(self, event: str, **_: Any) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, InjectedBug):
-            self._wrong(f"logged {event}: {error!r}")
+            self._world.wrong(f"logged {event}: {error!r}")
