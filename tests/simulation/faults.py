@@ -23,12 +23,14 @@ AT_CALLS: Final = {
 # Elsewhere: between the writes of a bulk, at the broker, in the weather, at strangers' servers, in our own code.
 CRASH_IN_BULK, FAILURE_IN_BULK, PAUSE_IN_BULK = "crash inside bulk", "failure inside bulk", "others inside bulk"
 DUPLICATE, REFUSED_COMMIT, REBALANCE = "duplicated event", "refused commit", "rebalance"
+REORDERED = "reordered events"  # comes of delays and failures
 EMPTIED, KILLED = "broker begins again", "kill at random"
 MONGO_AWAY, BLOBS_AWAY, KAFKA_AWAY = "mongo away", "blobs away", "kafka away"
 SOURCE_FAILS, SOURCE_BUSY, RECEIVER_FAILS, BUG = "source fails", "source busy", "receiver fails", "bug"
 DEADLINE, REPEATED = "deadline passed", "request repeated"
 KINDS: Final = (
-    *AT_CALLS, CRASH_IN_BULK, FAILURE_IN_BULK, PAUSE_IN_BULK, DUPLICATE, REFUSED_COMMIT, REBALANCE, EMPTIED, KILLED,
+    *AT_CALLS, CRASH_IN_BULK, FAILURE_IN_BULK, PAUSE_IN_BULK,
+    DUPLICATE, REORDERED, REFUSED_COMMIT, REBALANCE, EMPTIED, KILLED,
     MONGO_AWAY, BLOBS_AWAY, KAFKA_AWAY, SOURCE_FAILS, SOURCE_BUSY, RECEIVER_FAILS, BUG, DEADLINE, REPEATED,
 )  # fmt: skip
 LATENCY: Final = (0.001, 0.012)
@@ -135,7 +137,8 @@ class Wire:
         """What the outside system answers; its effect happens at one moment, between two travels."""
         faults = self.faults
         fault = faults.at_call()
-        await asyncio.sleep(faults.rng.uniform(0.5, 25.0) if fault == "delay" else faults.latency())
+        pause = self.process.loop.pause
+        await pause(faults.rng.uniform(0.5, 25.0) if fault == "delay" else faults.latency())
         if self._is_away():
             raise self._error()
         if fault is not None:
@@ -146,7 +149,7 @@ class Wire:
             answer = await answer
         if fault is not None:
             await self._after(fault)
-        await asyncio.sleep(faults.latency())
+        await pause(faults.latency())
         return answer
 
     async def _before(self, fault: str, effect: Callable[[], Any]) -> None:

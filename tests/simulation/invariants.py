@@ -23,7 +23,9 @@ class Invariants:
         self.requests: dict[str, Document] = {}  # mutations as they were accepted
         self.ended: dict[str, int] = {}
         self.put_off = 0  # how often a source was too busy
+        self.reordered = 0  # first events that came behind a later one of their record
         self._fetched: set[str] = set()
+        self._newest: dict[str, int] = {}
 
     def watch(self, namespace: str, old: Document | None, new: Document | None) -> None:
         """Called before each change of a document."""
@@ -88,8 +90,14 @@ class Invariants:
 
     def published(self, topic: str, value: bytes | None) -> None:
         """Called with every record that the broker takes."""
-        if topic == FETCHED:
-            self._fetched.add(orjson.loads(value or b"")["mutationId"])
+        if topic != FETCHED:
+            return
+        event = orjson.loads(value or b"")
+        for place in event["places"] if event["mutationId"] not in self._fetched else ():
+            newest = self._newest.setdefault(place["record"], 0)
+            self.reordered += place["sequence"] < newest
+            self._newest[place["record"]] = max(newest, place["sequence"])
+        self._fetched.add(event["mutationId"])
 
     def passed(self, mutations: dict[str, Document], records: Iterable[Any]) -> None:
         """Called when committed offsets go beyond these records."""

@@ -124,6 +124,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             future.set_exception(error)
         return future
 
+    async def pause(self, seconds: float) -> None:
+        """asyncio.sleep for less work."""
+        future = self.create_future()
+        self.call_at(self._now + seconds, future.set_result, None)
+        await future
+
     def outside(self, delay: float, callback: Any, *args: Any) -> None:
         """Call it later, whatever becomes of who asks for it."""
         self.call_later(delay, callback, *args, context=Context())

@@ -1,20 +1,23 @@
 """MongoDB's words, as far as the services use them: filters, projections, copies of documents."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from tests.simulation.mongo_expressions import evaluate
 
 Document = dict[str, Any]
 MISSING: Final = object()
+PLAIN: Final = frozenset({str, int, bool, float, bytes, datetime, type(None)})
 
 
 def copied(value: Any) -> Any:
     """As it comes back from the server: nothing shared, tuples are arrays."""
-    if isinstance(value, dict):
-        return {name: copied(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [copied(part) for part in value]
+    kind = type(value)
+    if kind is dict:
+        return {name: part if type(part) in PLAIN else copied(part) for name, part in value.items()}
+    if kind is list or kind is tuple:
+        return [part if type(part) in PLAIN else copied(part) for part in value]
     return value
 
 

@@ -10,7 +10,7 @@ from tests.simulation.faults import Faults, Process
 from tests.simulation.invariants import Invariants
 from tests.simulation.kafka import Broker
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.mongo import Server
+from tests.simulation.mongo_server import Server
 from tests.simulation.outside import InjectedBug, Receiver
 from tests.simulation.virtual import present
 
