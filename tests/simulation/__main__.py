@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -46,7 +47,8 @@ def main() -> int:
     played = list(results(asked.first, asked.seeds, asked.jobs))
     seconds = time.monotonic() - begun
     code = _tell(played)
-    print(f"{len(played)} seeds in {seconds:.1f} s: {len(played) / seconds:.1f} a second")
+    used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(f"{len(played)} seeds in {seconds:.1f} s: {len(played) / seconds:.1f} a second; {used:.1f} s of CPU time")
     reached = sum((each.reached for each in played), Counter[str]())
     missing = [kind for kind in KINDS if not reached[kind]]
     print("faults reached: " + ", ".join(f"{kind} {reached[kind]}" for kind in KINDS))

@@ -72,6 +72,7 @@ class Strangers:
 
     async def download(self, url: str) -> Downloaded | FileError:
         content = await self._wire.call(lambda: content_of(url))
+        await self._wire.process.loop.pause(self._faults.rng.uniform(0.0, 1.5))  # so that what comes later overtakes it
         if self._faults.strikes(SOURCE_BUSY, 0.1):
             self._on_busy()
             raise SourceBusy

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from shared.limits import UPLOAD_LONGEST_SECONDS
 from shared.topics import READERS
 from tests.simulation import workers
 from tests.simulation.clients import Clients
@@ -162,8 +163,8 @@ def _unrest(world: World) -> str:
 
 
 async def _tidy_up(world: World) -> None:
-    """When whatever was under way has ended for sure, one round of each of the jobs that clean up."""
-    await asyncio.sleep(3 * workers.AGE.total_seconds())
+    """When whatever was under way has ended for sure, and uploads have expired: one round of each job that cleans up."""
+    await asyncio.sleep(UPLOAD_LONGEST_SECONDS + 3 * workers.AGE.total_seconds())
     storage = workers.Storage(world, world.process("storage-last"))
     await storage.erasure.repeat("live", workers.AGE)
     await storage.expire("live")
