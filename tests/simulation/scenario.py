@@ -163,7 +163,7 @@ def _unrest(world: World) -> str:
 
 
 async def _tidy_up(world: World) -> None:
-    """When whatever was under way has ended for sure, and uploads have expired: one round of each job that cleans up."""
+    """When all that was under way has ended for sure, and uploads have expired: a round of each job that cleans up."""
     await asyncio.sleep(UPLOAD_LONGEST_SECONDS + 3 * workers.AGE.total_seconds())
     storage = workers.Storage(world, world.process("storage-last"))
     await storage.erasure.repeat("live", workers.AGE)
