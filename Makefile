@@ -19,7 +19,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes -
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check simulate bench lint format lock clean
+.PHONY: help run demo test check simulate mutants bench lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ check: lint ## in under a minute: format, lint, types, import contracts, unit an
 
 simulate: $(READY) ## schedules of faults on a virtual clock: SEEDS=20000 FROM=0
 	@PYTHONHASHSEED=0 $(RUN) -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+mutants: $(READY) ## plant known-bad variants one by one and show which test catches each (about ten minutes)
+	@$(RUN) -m tests.mutants
 
 bench: $(READY) ## throughput and latency: WORKLOADS=a,b N=1000 CLIENTS=32 JSON=file STACK=embedded|kafka
 	@exec $(RUN) -m deploy.bench --n $(N) --clients $(CLIENTS) --stack $(STACK) \
