@@ -56,7 +56,7 @@ class Clients:
 
     async def run(self) -> None:
         """Until all have said what they want."""
-        for _ in range(self._rng.choice((0, 0, 1, 2))):
+        for _ in range(self._rng.choice((0, 1, 2))):
             self._upload()
         await self._send(self._create())
         clients = (self._client(self._rng.randint(2, 5)) for _ in range(self._rng.randint(1, 3)))
@@ -75,7 +75,7 @@ class Clients:
 
     def _any(self) -> Ask:
         kinds: list[Callable[[], Ask]] = [self._append] * 4 + [self._remove] * 3 + [self._update] * 2
-        kinds += [self._create, self._create_many, self._erase] + [self._assign] * (2 if self._uploads else 0)
+        kinds += [self._create, self._create_many, self._erase] + [self._assign] * (5 if self._uploads else 0)
         return self._rng.choice(kinds if self._records else [self._create])()
 
     async def _send(self, ask: Ask) -> None:

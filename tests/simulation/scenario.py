@@ -92,14 +92,16 @@ async def _play(world: World) -> None:
     await _come_to_rest(world)
     if world.findings:
         return  # the rest would only repeat it
-    for process in list(world.processes):
-        process.on_end.clear()
+    world.over = True
+    for process in world.processes:
         process.kill()
     await _tidy_up(world)
     check_all(world)
 
 
 def _start(world: World, service: str, name: str, life: int) -> None:
+    if world.over:
+        return
     process = world.process(f"{name}.{life}")
     process.on_end.append(
         lambda: world.loop.outside(world.rng.uniform(0.2, 8.0), _start, world, service, name, life + 1)

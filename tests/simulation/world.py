@@ -35,6 +35,7 @@ class World:
         self.told: dict[str, list[str]] = {}  # by idempotency key: the mutations of its 202
         self.findings: list[str] = []
         self.bugs = 0
+        self.over = False  # nobody starts processes any more
 
     def now(self) -> datetime:
         return present(self.loop)
