@@ -19,7 +19,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes -
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check simulate mutants bench lint format lock clean
+.PHONY: help run demo test check simulate mutants torture bench lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,10 @@ simulate: $(READY) ## schedules of faults on a virtual clock: SEEDS=20000 FROM=0
 
 mutants: $(READY) ## plant known-bad variants one by one and show which test catches each (about ten minutes)
 	@$(RUN) -m tests.mutants
+
+torture: $(READY) ## faults on purpose, checked from outside: ONLY=kills,stops SEED=17 BROKER=kafka|tansu JSON=torture.json
+	@$(RUN) -m tests.torture --broker $(if $(filter file,$(origin BROKER)),kafka,$(BROKER)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
 
 bench: $(READY) ## throughput and latency: WORKLOADS=a,b N=1000 CLIENTS=32 JSON=file STACK=embedded|kafka
 	@exec $(RUN) -m deploy.bench --n $(N) --clients $(CLIENTS) --stack $(STACK) \

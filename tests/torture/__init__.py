@@ -1,0 +1,1 @@
+"""Faults on purpose: real processes, real protocols, and a checker that looks from outside."""

@@ -1,0 +1,67 @@
+"""Plays the scenarios and reports: `python -m tests.torture --only kills --seed 17 --json torture.json`.
+
+Exit code 1 where a promise was broken. The same seed makes the same choices; the machine still decides when.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from tests.torture.report import Played, write
+from tests.torture.scenario import Findings, Run, Scenario
+from tests.torture.table import SCENARIOS
+
+
+def _asked() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    arguments.add_argument("--only", default="", help=f"of {', '.join(each.name for each in SCENARIOS)}")
+    arguments.add_argument("--broker", choices=("kafka", "tansu"), default="kafka")
+    arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    arguments.add_argument("--short", action="store_true", help="the form that `make test` plays")
+    arguments.add_argument("--json", type=Path, default=Path("torture.json"))
+    arguments.add_argument("--directory", type=Path, help="keep state and logs here")
+    return arguments.parse_args()
+
+
+def _chosen(only: str, broker: str) -> list[Scenario]:
+    names = [name for name in only.split(",") if name]
+    unknown = set(names) - {each.name for each in SCENARIOS}
+    if unknown:
+        sys.exit(f"there is no scenario {', '.join(sorted(unknown))}")
+    return [each for each in SCENARIOS if broker in each.brokers and (not names or each.name in names)]
+
+
+def play(scenario: Scenario, run: Run) -> Played:
+    """One scenario; what it raises is a broken promise, too."""
+    begun = time.monotonic()
+    run.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        findings = asyncio.run(scenario.play(run))
+    except Exception as error:
+        traceback.print_exc()
+        findings = Findings(broken=[f"the scenario itself failed: {error!r}"])
+    return Played(scenario, run, time.monotonic() - begun, findings)
+
+
+def main() -> int:
+    """The exit code."""
+    asked, played = _asked(), []
+    print(f"seed {asked.seed}", flush=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        root = (asked.directory or Path(scratch)).resolve()
+        for scenario in _chosen(asked.only, asked.broker):
+            print(f"playing {scenario.name} …", flush=True)
+            played.append(play(scenario, Run(root / scenario.name, asked.seed, asked.broker, asked.short)))
+            print("\n".join(played[-1].lines()), flush=True)
+            write(asked.json, asked.seed, played)
+    print(f"{sum(not each.findings.broken for each in played)} of {len(played)} scenarios held; report: {asked.json}")
+    return int(any(each.findings.broken for each in played))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
