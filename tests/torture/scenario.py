@@ -1,7 +1,7 @@
 """What a scenario gets, and what it gives back: figures, and every promise that it saw broken."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -45,5 +45,5 @@ class Scenario:
 
     name: str
     promise: str
-    play: Callable[[Run], Awaitable[Findings]]
+    play: Callable[[Run], Coroutine[Any, Any, Findings]]
     brokers: tuple[Broker, ...] = ("kafka", "tansu")
