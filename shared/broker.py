@@ -22,7 +22,6 @@ from shared.odd_records import read_odd_records
 from shared.settings import EngineSettings
 from shared.topics import Topic
 
-SEND_SECONDS: Final = 10.0
 PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
 MESSAGE_BYTES: Final = 8 * MIB + 64 * KIB  # the largest command, and what a dead letter adds
 POLL_MS: Final = 1000
@@ -39,8 +38,8 @@ OnBatch = Callable[[tuple[Record, ...], AIOKafkaConsumer], Awaitable[None]]
 class Publisher:
     """Publishes events and raw records. A send that timed out is unknown, not failed: publishing again is allowed."""
 
-    def __init__(self, producer: AIOKafkaProducer, on_dead: Callable[[], None]) -> None:
-        self._producer, self._on_dead = producer, on_dead
+    def __init__(self, producer: AIOKafkaProducer, on_dead: Callable[[], None], send_seconds: float = 10.0) -> None:
+        self._producer, self._on_dead, self._send_seconds = producer, on_dead, send_seconds
         self._pending = 0
 
     async def publish(self, topic: str, event: events._Event, traceparent: str) -> None:
@@ -57,7 +56,7 @@ class Publisher:
         if self._pending + size > PENDING_BYTES:
             raise DependencyUnavailable("kafka", "16 MiB wait already")
         try:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(self._send_seconds):
                 acknowledged = await self._producer.send(topic, value, key=key, headers=list(headers))
                 self._pending += size
                 acknowledged.add_done_callback(lambda _: self._release(size))
@@ -92,14 +91,14 @@ async def open_publisher(settings: EngineSettings, on_dead: Callable[[], None] =
         max_request_size=MESSAGE_BYTES,
         max_batch_size=256 * 1024,
         linger_ms=2,
-        request_timeout_ms=int(SEND_SECONDS * 1000),
+        request_timeout_ms=int(settings.kafka_send_seconds * 1000),
     )
     try:
         await producer.start()
     except KafkaError as error:
         raise DependencyUnavailable("kafka", type(error).__name__) from error
     try:
-        yield Publisher(producer, on_dead)
+        yield Publisher(producer, on_dead, settings.kafka_send_seconds)
     finally:
         await producer.stop()
 

@@ -36,7 +36,6 @@ FATES: Final[dict[type[Exception], Fate]] = {
     Exception: Fate.ISOLATE,
 }
 BACKOFF_SECONDS: Final = (0.1, 0.3, 1.0, 2.0, 5.0)
-DRAIN_SECONDS: Final = 6.0  # within the rebalance time-out, which is the session time-out
 BUGS_IN_A_ROW: Final = 50
 REASON_SHOWN: Final = 500  # characters: a dead letter must fit where its record did
 T = TypeVar("T")
@@ -135,9 +134,10 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
         letters: DeadLetters,
         on_bug: Callable[[Delivery[T], Exception], Awaitable[None]],
         on_fatal: Callable[[], None],
+        drain_seconds: float = 6.0,
     ) -> None:
         self._read, self._handle, self._letters = read, handle, letters
-        self._on_bug, self._on_fatal = on_bug, on_fatal
+        self._on_bug, self._on_fatal, self._drain_seconds = on_bug, on_fatal, drain_seconds
         self._in_hand = asyncio.Lock()
         self._leaving = False
         self._assignment = 0
@@ -153,7 +153,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
         """Wait for the batch in hand; what isn't done by then is dropped, uncommitted, and comes again."""
         self._leaving, self.assigned = True, set()
         try:
-            async with asyncio.timeout(DRAIN_SECONDS), self._in_hand:
+            async with asyncio.timeout(self._drain_seconds), self._in_hand:
                 pass
         except TimeoutError:
             log.warning("rebalance.batch_still_in_hand")

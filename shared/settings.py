@@ -30,6 +30,7 @@ class EngineSettings(BaseSettings):
     kafka_idempotence: bool = True  # the embedded broker has no idempotent producer
     kafka_access_rules: bool = True  # the embedded broker takes none
     kafka_session_seconds: float = 10.0
+    kafka_send_seconds: float = 10.0  # for the acknowledgement of what is published
     kafka_instance_id: str | None = None  # static membership, for rolling restarts
     mongodb_uri: SecretStr = SecretStr("mongodb://127.0.0.1:27017")  # with its options; may hold a password
     mongodb_ca_file: Path | None = None  # with it, TLS is on
@@ -41,11 +42,17 @@ class EngineSettings(BaseSettings):
     s3_access_key: SecretStr = SecretStr("")
     s3_secret_key: SecretStr = SecretStr("")
     secrets_key_file: Path | None = None  # 32 bytes, base64; seals the webhook secrets
+    lease_seconds: float = 30.0  # of a job that one replica does at a time; renewed at every round
     # Networks that the egress guard allows on any port, beyond public addresses; empty by default.
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     health_host: str = "127.0.0.1"
     health_port: int = Field(default=0, ge=0, le=65535)  # 0: any free port
     log_level: str = "info"
+
+    @property
+    def kafka_drain_seconds(self) -> float:
+        """How long a rebalance waits for what is in hand: within its time-out, which is the session time-out."""
+        return 0.6 * self.kafka_session_seconds
 
     @field_validator("egress_allow", mode="before")
     @classmethod

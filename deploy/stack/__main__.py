@@ -33,7 +33,7 @@ def main() -> int:
     if given.port:
         ports.choose("http", given.port)
     services = () if given.servers_only else given.services
-    options = Options(given.allow_loopback, given.broker, services, _by_service(given.env))
+    options = Options(given.allow_loopback, given.broker, services, _by_service(given.env), given.longest_pause)
     return asyncio.run(_run(Supervisor(options, state, ports, _say), given.ready_fd, given.lifeline))
 
 
@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--servers-only", action="store_true", help="initialised, but without our services")
     run.add_argument("--services", type=_services, default=SERVICES, metavar="NAME,…", help="these of ours only")
     run.add_argument("--env", action="append", default=[], metavar="SERVICE:NAME=VALUE", help="a variable more")
+    run.add_argument(
+        "--longest-pause", type=float, default=10.0, help="seconds before what keeps ending is started again"
+    )
     run.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)  # told when ready
     run.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when stdin ends
     return parser

@@ -4,12 +4,12 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from deploy.admin.init import InitSettings
 from deploy.stack.answers import says_ok
 from deploy.stack.child import ChildSpec
-from deploy.stack.ports import LOOPBACK, Ports
+from deploy.stack.ports import LOOPBACK
 from deploy.stack.state import StateDir
 
 SERVICES: Final = ("ingest", "fetcher", "storage", "notifier")
@@ -19,7 +19,13 @@ PARTITIONS: Final = 4
 ALLOWED_LOOPBACK: Final = "127.0.0.0/8,::1/128"
 
 
-def engine_env(state: StateDir, ports: Ports, allow_loopback: bool, idempotence: bool) -> dict[str, str]:
+class PortNumbers(Protocol):
+    """Ports by name."""
+
+    def __getitem__(self, name: str, /) -> int: ...
+
+
+def engine_env(state: StateDir, ports: PortNumbers, allow_loopback: bool, idempotence: bool) -> dict[str, str]:
     """The settings that all services and the initialisation share."""
     access_key, secret_key = state.s3_keys()
     return {
@@ -52,7 +58,7 @@ def init_settings(env: Mapping[str, str], state: StateDir, patience_seconds: flo
     )
 
 
-def service_spec(name: str, env: Mapping[str, str], ports: Ports, extra: Mapping[str, str]) -> ChildSpec:
+def service_spec(name: str, env: Mapping[str, str], ports: PortNumbers, extra: Mapping[str, str]) -> ChildSpec:
     """One service; ingest answers /readyz on its public port, the others on their health port."""
     port = ports["http"] if name == "ingest" else ports[f"{name}.health"]
     own = {"ENGINE_HTTP_PORT" if name == "ingest" else "ENGINE_HEALTH_PORT": str(port)}

@@ -23,7 +23,6 @@ READY_SECONDS: Final = 60.0
 BROKER_SECONDS: Final = 10.0  # how long the services may stand still while the broker gets its topics
 SERVER_TRIES: Final = 3  # a port may be lost to somebody else, a lock be held by a dying predecessor
 PAUSE_FIRST: Final = 0.2
-PAUSE_LONGEST: Final = 10.0
 LIVED_SECONDS: Final = 30.0  # a child that lived as long begins again with the first pause
 
 
@@ -35,6 +34,7 @@ class Options:
     broker: Literal["tansu", "kafka"] = "tansu"
     services: Sequence[str] = SERVICES
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    longest_pause: float = 10.0  # seconds before what keeps ending is started again
 
 
 class Supervisor:
@@ -116,7 +116,7 @@ class Supervisor:
                 pause = PAUSE_FIRST
             self._say(f"{child.name} ended ({how}); starting it again in {pause:.1f} s")
             await asyncio.sleep(pause)
-            pause, began = min(pause * 2, PAUSE_LONGEST), clock()
+            pause, began = min(pause * 2, self._options.longest_pause), clock()
             try:
                 await self._restart(child)
                 self._say(f"{child.name} is back as process {child.pid}")

@@ -12,7 +12,8 @@ from prometheus_client import Gauge
 from services.fetcher.handler import FetchHandler, SourceBusy, until_available
 from services.fetcher.window import Slot, Window
 from shared.broker import Record
-from shared.consume import BUGS_IN_A_ROW, DRAIN_SECONDS, DeadLetters, Delivery, commit, decode
+from shared.consume import BUGS_IN_A_ROW, DeadLetters, Delivery, commit, decode
+from shared.crash_points import crash_point
 from shared.errors import Undecodable
 from shared.events import MutationAccepted
 from shared.observability import EVENTS_HANDLED
@@ -33,9 +34,10 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         window: Window[TopicPartition],
         lifecycle: Lifecycle,
         batch_records: int,
+        drain_seconds: float = 6.0,
     ) -> None:
         self._handler, self._letters, self._window, self._lifecycle = handler, letters, window, lifecycle
-        self._batch_records = batch_records
+        self._batch_records, self._drain_seconds = batch_records, drain_seconds
         self._consumer: AIOKafkaConsumer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._committing = asyncio.Lock()
@@ -60,7 +62,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Wait a little for what is in flight, commit, drop the rest: it is uncommitted and comes again."""
         self._leaving, self.assigned = True, set()
-        await self._drain(DRAIN_SECONDS)
+        await self._drain(self._drain_seconds)
         await self.commit()
         self._drop()
 
@@ -79,7 +81,10 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Commit what has grown; what the broker refuses comes again and is void then."""
         async with self._committing:
             offsets = self._window.committable()
-            if offsets and self._consumer and await commit(self._consumer, offsets):
+            if not offsets or not self._consumer:
+                return
+            crash_point("fetcher.committing")
+            if await commit(self._consumer, offsets):
                 self._window.committed(offsets)
 
     async def stop(self, seconds: float) -> None:

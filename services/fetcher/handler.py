@@ -14,6 +14,7 @@ import structlog
 
 from shared import topics
 from shared.consume import BackOff
+from shared.crash_points import crash_point
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError, MutationAccepted, MutationFetched, StagedObject, UrlSource
 from shared.observability import next_traceparent
@@ -123,7 +124,9 @@ class FetchHandler:
         comes again and stages under new names; the rest goes with the mutation's staging prefix when it ends.
         """
         fetched = await self._fetch(event, ended)
+        crash_point("fetcher.publishing")
         await until_available(lambda: self._publisher.publish(topics.FETCHED, fetched, next_traceparent(traceparent)))
+        crash_point("fetcher.published")
         failed = sum(isinstance(file, FileError) for file in fetched.files.values())
         log.info(
             "mutation.fetched", mutation=event.mutation_id, tenant=event.tenant, files=len(fetched.files), failed=failed
@@ -150,12 +153,14 @@ class FetchHandler:
         downloaded = await until_available(lambda: self._downloader.download(source.url))
         if isinstance(downloaded, FileError):
             return downloaded
+        crash_point("fetcher.downloaded")
         key = f"staging/{event.environment}/{event.mutation_id}/{file}-{self._random_name()}"
         try:
             async with self._puts:
                 await until_available(lambda: self._blobs.put(key, downloaded.body, downloaded.size))
         finally:
             downloaded.close()
+        crash_point("fetcher.staged")
         return StagedObject(
             key=key, size=downloaded.size, sha256=downloaded.sha256, content_type=downloaded.content_type
         )

@@ -55,7 +55,9 @@ async def run(settings: FetcherSettings) -> int:
         )
         handler = FetchHandler(downloader, blobs, MongoLedger(databases(mongo)), publisher)
         window = Window[TopicPartition](settings.in_flight, SPAN)
-        consumer = FetchConsumer(handler, DeadLetters(publisher), window, lifecycle, BATCH_RECORDS)
+        consumer = FetchConsumer(
+            handler, DeadLetters(publisher), window, lifecycle, BATCH_RECORDS, settings.kafka_drain_seconds
+        )
         attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer.on_batch, consumer, BATCH_RECORDS)
         watchdog = Watchdog(offsets, topics.ACCEPTED, consumer, lifecycle.fail)
         commits = partial(consumer.commit_every, settings.commit_seconds)

@@ -13,6 +13,7 @@ from services.ingest.command_handler import CommandHandler, Received
 from shared import limits, topics
 from shared.broker import Record, attach, consuming_broker
 from shared.consume import BatchConsumer, DeadLetters, Delivery, header
+from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.observability import next_traceparent
 from shared.offsets import open_offsets
@@ -49,7 +50,8 @@ class CommandConsumer:
     @asynccontextmanager
     async def _consuming(self, restart: Callable[[], None]) -> AsyncIterator[None]:
         # Whatever goes wrong here, also fifty bugs in a row, restarts the consumer and never the gateway.
-        batches = BatchConsumer(self._received, self._handle, self._letters, self._on_bug, restart)
+        drain = self._settings.kafka_drain_seconds
+        batches = BatchConsumer(self._received, self._handle, self._letters, self._on_bug, restart, drain)
         broker = consuming_broker(self._settings, METADATA_SECONDS)
         pattern, group = topics.COMMANDS_PATTERN, topics.INGEST_GROUP
         attach(broker, self._settings, pattern, group, batches.on_batch, batches, BATCH_RECORDS, FETCH_BYTES)
@@ -71,6 +73,7 @@ class CommandConsumer:
 
     async def _handle(self, deliveries: Sequence[Delivery[Received]]) -> None:
         await self._handler.handle(delivery.event for delivery in deliveries)
+        crash_point("ingest.command_committing")
 
     async def _on_bug(self, delivery: Delivery[Received], error: Exception) -> None:
         await self._handler.give_up(delivery.event)

@@ -22,6 +22,7 @@ from services.ingest.record_types import RecordType
 from services.ingest.schemas import AssignPayload, FilesPayload, RecordPayload, UpdatePayload
 from shared import ledger as states
 from shared import limits
+from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.ledger import MutationDocument
 
@@ -163,6 +164,7 @@ class Intake:
         return Accepted(held, [held], replayed=False)
 
     def _send(self, write: Write, mutations: list[MutationDocument]) -> None:
+        crash_point("ingest.inserted")
         for document in mutations:
             self._relay.offer(write.environment, document)
             log.info("mutation.accepted", mutation=document["_id"], tenant=write.tenant, kind=document["kind"])

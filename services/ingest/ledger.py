@@ -11,6 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from services.ingest.inserts import GroupedInserts, Inserted
 from shared import ledger
+from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Document, MutationDocument, translated
 
@@ -76,6 +77,7 @@ class MongoLedger:
     async def _insert_together(self, environment: str, documents: list[Document]) -> None:
         async def insert(session: Any) -> None:
             await self._databases[environment].mutations.insert_many(documents, session=session)
+            crash_point("ingest.array_inserted")
 
         async with self._client.start_session() as session:
             await session.with_transaction(insert, ledger.READ_CONCERN, ledger.WRITE_CONCERN)

@@ -15,7 +15,6 @@ log = structlog.get_logger()
 BATCH: Final = 500
 ROUND_SECONDS: Final = 5.0
 RELAY_LEASE: Final = "ingest.relay"
-LEASE_SECONDS: Final = 30.0
 
 
 class Outbox(Protocol):
@@ -79,13 +78,18 @@ class LostEvents:
             log.error("mutation.applying_stands_still", mutations=applying)
 
 
-async def watch(lost: LostEvents, hold: Callable[[str, float], Awaitable[bool]], environments: Iterable[str]) -> None:
-    """Round after round, while we hold the relay's lease."""
+async def watch(
+    lost: LostEvents,
+    hold: Callable[[], Awaitable[bool]],
+    environments: Iterable[str],
+    round_seconds: float = ROUND_SECONDS,
+) -> None:
+    """Round after round, while `hold` keeps the relay's lease."""
     names = tuple(environments)
     while True:
-        await asyncio.sleep(ROUND_SECONDS)
+        await asyncio.sleep(round_seconds)
         try:
-            if await hold(RELAY_LEASE, LEASE_SECONDS):
+            if await hold():
                 await lost.round(names)
         except DependencyUnavailable as error:
             log.warning("relay.postponed", error=str(error))

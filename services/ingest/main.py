@@ -17,13 +17,13 @@ from services.ingest.kafka import PatientKafka
 from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
 from services.ingest.lists import MongoLists
-from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
+from services.ingest.lost import RELAY_LEASE, LostEvents, watch
 from services.ingest.mongo_uploads import MongoUploads
 from services.ingest.outbox import MongoOutbox
 from services.ingest.rates import RateLimits
 from services.ingest.reads import MongoReads
 from services.ingest.rejections import Rejections
-from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_SECONDS, Relay
+from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_LOOKS, Relay
 from services.ingest.server import serve
 from services.ingest.settings import IngestSettings
 from services.ingest.uploads import Uploads
@@ -54,10 +54,12 @@ async def run(settings: IngestSettings) -> int:
         stack.push_async_callback(patient_client.close)
         kafka, outbox = PatientKafka(settings), MongoOutbox(patient_client)
         leases = Leases(open_database(patient_client, CONTROL_DATABASE))
-        relay = Relay(outbox, kafka, partial(leases.hold, LOOK_LEASE, LOOK_LEASE_SECONDS))
-        keep_lease = partial(leases.hold, RELAY_LEASE, LEASE_SECONDS)
+        every = settings.relay_seconds
+        relay = Relay(outbox, kafka, partial(leases.hold, LOOK_LEASE, LOOK_LEASE_LOOKS * every), every)
+        keep_lease = partial(leases.hold, RELAY_LEASE, settings.lease_seconds)
         lost = LostEvents(outbox, partial(kafka.pipeline_passed, keep_lease), relay.publish_again)
-        jobs = (kafka.connect, relay.run, relay.recount, relay.look, partial(watch, lost, leases.hold, ENVIRONMENTS))
+        watch_lost = partial(watch, lost, keep_lease, ENVIRONMENTS, every)
+        jobs = (kafka.connect, relay.run, relay.recount, relay.look, watch_lost)
         await stack.enter_async_context(background(watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
         ledger, policy = MongoLedger(client), EgressPolicy.from_settings(settings.egress_allow)

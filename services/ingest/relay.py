@@ -14,6 +14,7 @@ import structlog
 from services.ingest.windows import FINISHED_SECONDS, QUEUE, Offered, Window
 from shared import topics
 from shared.broker import Outgoing
+from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.ledger import WAITING, Document
 from shared.observability import next_traceparent
@@ -23,11 +24,10 @@ log = structlog.get_logger()
 ENVIRONMENTS: Final = ("live", "sandbox")
 TURN: Final = 20  # what a tenant may publish before the next one has its turn
 RECOUNT_SECONDS: Final = 0.5
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 5.0  # nearly everything has ended by then; what has not is marked as published
 LOOK_LEASE: Final = "ingest.look"
-LOOK_LEASE_SECONDS: Final = 12.0
-MARK_SECONDS: Final = 5.0  # nearly everything has ended by then
-FORGOTTEN_SECONDS: Final = 8.0  # longer than MARK_SECONDS: what waits for less is probably in somebody's hands
+LOOK_LEASE_LOOKS: Final = 2.4
+FORGOTTEN_LOOKS: Final = 1.6  # what waits for less is probably in somebody's hands, who has not marked it yet
 
 
 class Outbox(Protocol):
@@ -51,8 +51,14 @@ class Publisher(Protocol):
 class Relay:
     """`offer` never blocks and never fails; `run`, `recount` and `look` are endless jobs."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher, lead: Callable[[], Awaitable[bool]]) -> None:
-        self._outbox, self._publisher, self._lead = outbox, publisher, lead
+    def __init__(
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        lead: Callable[[], Awaitable[bool]],
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._outbox, self._publisher, self._lead, self._look_seconds = outbox, publisher, lead, look_seconds
         self._leads = False  # one replica looks into the ledger: what waits in another's queue is not forgotten
         self._windows: dict[tuple[str, str], Window] = {}
         self._changed = asyncio.Event()
@@ -88,7 +94,7 @@ class Relay:
     async def look(self) -> None:
         """Every few seconds look for what waits in the ledger and in nobody's queue."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             try:
                 self._leads = await self._lead()
                 for environment in ENVIRONMENTS if self._leads else ():
@@ -102,6 +108,7 @@ class Relay:
     async def publish_again(self, environment: str, documents: list[Document]) -> None:
         """Publish what is known to be lost; its place in the window it has already."""
         results = await self._send([_offered(environment, each) for each in documents])
+        crash_point("ingest.published_again")
         again = [each for each, error in zip(documents, results, strict=True) if error is None]
         await self._outbox.mark_published_again(environment, again)
 
@@ -113,7 +120,9 @@ class Relay:
 
     async def _publish(self, batch: list[Offered]) -> None:
         """Publish; only an acknowledged publish counts, the others wait in the ledger."""
-        for offered, error in zip(batch, await self._send(batch), strict=True):
+        results = await self._send(batch)
+        crash_point("ingest.published")
+        for offered, error in zip(batch, results, strict=True):
             window = self._window(offered.environment, offered.event.tenant)
             if error is None:
                 window.acknowledged(offered.id, time.monotonic())
@@ -126,7 +135,7 @@ class Relay:
         Most has ended before it is marked, which saves the write. A kill before the mark leaves published mutations
         in the lane `waiting`: they are published again, under the same ce_id.
         """
-        asked, old = dict(window.sent), time.monotonic() - MARK_SECONDS  # others may be sent while we ask
+        asked, old = dict(window.sent), time.monotonic() - self._look_seconds  # others may be sent while we ask
         lanes = await self._outbox.lanes(environment, asked) if asked else {}
         settled = {name for name in asked if lanes.get(name) != WAITING}
         slow = [name for name, sent in asked.items() if name not in settled and sent < old]
@@ -144,7 +153,7 @@ class Relay:
                 window.forgotten = False  # whoever leads finds them; what is offered here from now on goes at once
 
     async def _refill(self, environment: str, tenant: str, window: Window) -> None:
-        before = datetime.now(UTC) - timedelta(seconds=FORGOTTEN_SECONDS)
+        before = datetime.now(UTC) - timedelta(seconds=FORGOTTEN_LOOKS * self._look_seconds)
         limit = min(2 * window.size + len(window.sent), QUEUE)
         found = await self._outbox.waiting(environment, tenant, before, limit)
         window.forgotten = len(found) == limit

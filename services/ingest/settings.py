@@ -29,6 +29,7 @@ class IngestSettings(EngineSettings):
     uploads_at_once: int = Field(default=limits.UPLOADS_AT_ONCE, ge=1)  # requests; each may spool one file
     spool_directory: Path | None = None  # the system's temporary directory when not set; should be a disk
     mongodb_timeout_seconds: float = 1.5
+    relay_seconds: float = Field(default=5.0, gt=0)  # between two looks for what waits, or stands still
     drain_seconds: float = 10.0  # for requests in hand and for the relay, after SIGTERM
 
     def upload_rules(self) -> UploadRules:

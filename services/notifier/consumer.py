@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from services.notifier import metrics
 from services.notifier.handler import Completed, CompletedHandler
 from shared.consume import DeadLetters, Delivery
+from shared.crash_points import crash_point
 from shared.events import MutationCompleted
 from shared.observability import EVENTS_UNKNOWN
 
@@ -25,6 +26,7 @@ class CompletedConsumer:
         handled = await self._handler.handle([Completed(each.event, each.traceparent) for each in deliveries])
         EVENTS_UNKNOWN.inc(handled.unknown)
         metrics.UNPUBLISHED.inc(handled.unpublished)
+        crash_point("notifier.committing")
 
     async def dead_letter(self, delivery: Delivery[MutationCompleted], error: Exception) -> None:
         """A bug: what is owed stays owed, so nothing is lost; the record is kept for whoever mends it."""

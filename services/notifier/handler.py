@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from services.notifier import body, schedule
 from services.notifier.dispatch import Claimed, Lane, NewDelivery, Notice, PendingDispatch, host_of
+from shared.crash_points import crash_point
 from shared.events import MutationCompleted
 
 
@@ -114,6 +115,7 @@ class CompletedHandler:
         await self._enter(environment, [notice for key, notice in owed.items() if batch[key].event.callback])
         if owed:
             published = await self._publish(owed, batch)
+            crash_point("notifier.outcome_published")
             handled.unpublished += len(owed) - len(published)
             # A kill before this leaves `owed` set: the event comes again, or the sweeper publishes it again.
             await self._ledger.settle(environment, published)
@@ -133,6 +135,7 @@ class CompletedHandler:
         inserted: set[str] = set()
         try:
             inserted = await self._inbox.insert(environment, fresh)
+            crash_point("notifier.entered")
         finally:
             for delivery in fresh:
                 if delivery.leased and delivery.notice.mutation_id not in inserted:

@@ -32,6 +32,7 @@ from services.notifier.settings import NotifierSettings
 from shared import topics
 from shared.broker import Publisher, attach, consuming_broker, open_publisher
 from shared.consume import BatchConsumer, DeadLetters, decode
+from shared.crash_points import crash_point
 from shared.egress import EgressPolicy, open_egress_client
 from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
@@ -70,6 +71,7 @@ class Deliverer:
 
     async def _attempt(self, pending: PendingDispatch) -> bool:
         dispatched = await self._courier.attempt(pending)
+        crash_point("notifier.sent")
         metrics.count(dispatched)
         self.recorder.add(dispatched)
         return not got_no_answer(dispatched)
@@ -117,7 +119,8 @@ async def consuming(
     letters = DeadLetters(publisher)
     consumer = CompletedConsumer(handler, letters, settings.completed_every_seconds)
     read = partial(decode, MutationCompleted)
-    batches = BatchConsumer(read, consumer.handle, letters, consumer.dead_letter, lifecycle.fail)
+    drain = settings.kafka_drain_seconds
+    batches = BatchConsumer(read, consumer.handle, letters, consumer.dead_letter, lifecycle.fail, drain)
     broker = consuming_broker(settings)
     attach(
         broker,

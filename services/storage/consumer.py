@@ -12,6 +12,7 @@ from services.storage.settings import StorageSettings
 from shared import topics
 from shared.broker import attach
 from shared.consume import BatchConsumer, DeadLetters, Delivery, decode
+from shared.crash_points import crash_point
 from shared.events import MutationFetched
 from shared.limits import MAX_TRIES
 
@@ -27,6 +28,7 @@ class FetchedConsumer:
     async def handle(self, deliveries: Sequence[Delivery[MutationFetched]]) -> None:
         """One batch."""
         await self._handler.handle([delivery.event for delivery in deliveries])
+        crash_point("storage.committing")
 
     async def on_bug(self, delivery: Delivery[MutationFetched], error: Exception) -> None:
         """The third time, dead-letter it and end it, if nothing is decided yet; `applying` stays, with this alarm."""
@@ -47,6 +49,7 @@ def attach_consumer(
     fatal: Callable[[], None],
 ) -> BatchConsumer[MutationFetched]:
     """Subscribe the service to `mutations.fetched`."""
-    batches = BatchConsumer(partial(decode, MutationFetched), consumer.handle, letters, consumer.on_bug, fatal)
+    read, drain = partial(decode, MutationFetched), settings.kafka_drain_seconds
+    batches = BatchConsumer(read, consumer.handle, letters, consumer.on_bug, fatal, drain)
     attach(broker, settings, topics.FETCHED, topics.STORAGE_GROUP, batches.on_batch, batches, settings.batch_records)
     return batches

@@ -15,6 +15,7 @@ from services.storage.decision import Decision, failure, place_name
 from services.storage.erasure import Erasure
 from services.storage.ports import Blobs, Decided, Ledger, Publisher
 from services.storage.work import Order, Work, of_event
+from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.events import Environment, FileError, MutationFetched, Place, StagedObject
 from shared.ledger import ACCEPTED, APPLYING, Document
@@ -70,9 +71,11 @@ class StorageHandler:
             # Nothing in hand can move: park what is early, then look again, for its predecessor may have ended in
             # between and have found nothing parked. A kill after parking leaves it to the predecessor or the relay.
             await self._ledger.park(environment, {work.id: work.parcel() for work in early})
+            crash_point("storage.parked")
             ready, early = (await self._order.split(environment, early))[0], []
         await self._announce(environment, over)
         ended = over + await self._end(environment, ready)
+        crash_point("storage.announced")
         return early + await self._order.successors(environment, ended, {work.id for work in early})
 
     async def _end(self, environment: Environment, works: list[Work]) -> list[Work]:
@@ -96,7 +99,9 @@ class StorageHandler:
     ) -> tuple[list[tuple[Work, Decision]], list[Work]]:
         """Make and record decisions; (works with the decision that holds, works that others have ended already)."""
         made = await self._decider.make(environment, works)
+        crash_point("storage.stored")
         won = await self._ledger.decide(environment, made) if made else set()
+        crash_point("storage.decided")
         lost = made.keys() - won
         documents = await self._ledger.read(environment, lost) if lost else {}
         held: list[tuple[Work, Decision]] = []
@@ -120,10 +125,12 @@ class StorageHandler:
         deleting = [(mutation, made) for mutation, made in decided if made.candidates or made.assigned or made.erase]
         if deleting:
             await self._ledger.apply_documents(environment, deleting)
+            crash_point("storage.tombstoned")
             await self._delete(environment, [made for _, made in deleting])
             erased = [place_name(m["tenant"], m["record"]) for m, made in deleting if made.erase]
             await asyncio.gather(*(self._erasure.clear(environment, place) for place in erased))
         await self._ledger.finish(environment, decided)
+        crash_point("storage.finished")
 
     async def _delete(self, environment: Environment, decisions: list[Decision]) -> None:
         """What lost its last owner, in whoever's turn: both find the tombstone, which stays. What was copied goes."""

@@ -12,6 +12,7 @@ from pymongo.errors import BulkWriteError, ClientBulkWriteException
 from services.storage import effects
 from services.storage.decision import Decision, owned
 from shared import ledger
+from shared.crash_points import crash_point
 from shared.events import Environment
 from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document, translated
 from shared.outbox import republish_pause
@@ -103,7 +104,9 @@ class MongoLedger:
         name, pairs = ledger.DATABASES[environment], list(decided)
         database = self._databases[environment]
         await self._appear(database.attachments, [born for _, made in pairs for born in made.insert])
+        crash_point("storage.attachments_written")
         await self._appear(database.records, [born for _, made in pairs for born in effects.born_record(made)])
+        crash_point("storage.records_written")
         first = [op for m, d in pairs for op in effects.document_effects(name, m, d)]
         then = [op for m, d in pairs for op in effects.record_effects(name, m, d)]
         await self._write(first + then + [effects.finish_effect(name, m, d) for m, d in pairs])

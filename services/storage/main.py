@@ -51,9 +51,8 @@ async def run(settings: StorageSettings) -> int:
     lifecycle = Lifecycle()
     lifecycle.listen()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(
-            health_server(settings.health_host, settings.health_port, health_app(lifecycle))
-        )
+        app = health_app(lifecycle)
+        await stack.enter_async_context(health_server(settings.health_host, settings.health_port, app))
         client = connect(settings)
         stack.push_async_callback(client.close)
         producer = await stack.enter_async_context(open_publisher(settings, lifecycle.fail))
@@ -69,7 +68,8 @@ async def run(settings: StorageSettings) -> int:
         broker = consuming_broker(settings)
         batches = attach_consumer(broker, settings, FetchedConsumer(handler, ledger, letters), letters, lifecycle.fail)
 
-        keep = partial(leases.hold, "storage.owed", 30.0)
+        lasting = settings.lease_seconds
+        keep = partial(leases.hold, "storage.owed", lasting)
         sweeper = Sweeper(ledger, blobs, publisher, handler.end, partial(offsets.passed, topics.COMPLETED, keep))
         sweep_staging = partial(sweeper.sweep_staging, age=timedelta(seconds=settings.staging_age_seconds))
         reconcile = partial(sweeper.reconcile, age=timedelta(seconds=settings.reconcile_age_seconds))
@@ -79,13 +79,13 @@ async def run(settings: StorageSettings) -> int:
             Resets(client), MongoBelongings(client), blobs, handler.end, partial(sweeper.reconcile, SANDBOX, NO_AGE)
         )
         jobs: tuple[Job, ...] = (
-            partial(repeat, "deadlines", settings.deadline_seconds, leases.hold, sweeper.end_overdue),
-            partial(repeat, "owed", settings.sweep_seconds, leases.hold, sweeper.announce_owed),
-            partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging),
-            partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile),
+            partial(repeat, "deadlines", settings.deadline_seconds, leases.hold, sweeper.end_overdue, lasting),
+            partial(repeat, "owed", settings.sweep_seconds, leases.hold, sweeper.announce_owed, lasting),
+            partial(repeat, "staging", settings.staging_sweep_seconds, leases.hold, sweep_staging, lasting),
+            partial(repeat, "records", settings.reconcile_seconds, leases.hold, reconcile, lasting),
             partial(rounds, "resets", settings.sandbox_look_seconds, partial(emptier.round, leases.hold)),
-            partial(repeat, "uploads", settings.expiry_seconds, leases.hold, expire),
-            partial(repeat, "erasures", settings.expiry_seconds, leases.hold, repeat_erasures),
+            partial(repeat, "uploads", settings.expiry_seconds, leases.hold, expire, lasting),
+            partial(repeat, "erasures", settings.expiry_seconds, leases.hold, repeat_erasures, lasting),
             *_nights(settings, client, leases),
         )
         watchdog = Watchdog(offsets, topics.FETCHED, batches, lifecycle.fail)

@@ -134,11 +134,12 @@ async def repeat(
     seconds: float,
     hold: Callable[[str, float], Awaitable[bool]],
     job: Callable[[Environment], Awaitable[None]],
+    lease_seconds: float = 30.0,
 ) -> None:
-    """Run a job for both environments again and again, while we hold its lease."""
+    """Run a job for both environments again and again, while we hold its lease: three rounds, or at least so long."""
 
     async def once() -> None:
-        if await hold(f"storage.{name}", max(3 * seconds, 30.0)):
+        if await hold(f"storage.{name}", max(3 * seconds, lease_seconds)):
             for environment in ENVIRONMENTS:
                 await job(environment)
 

@@ -15,9 +15,9 @@ from services.ingest.intake import Intake
 from services.ingest.kafka import PatientKafka
 from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger as IngestLedger
-from services.ingest.lost import LEASE_SECONDS, RELAY_LEASE, LostEvents, watch
+from services.ingest.lost import RELAY_LEASE, LostEvents, watch
 from services.ingest.outbox import MongoOutbox
-from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_SECONDS, Relay
+from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, Relay
 from services.notifier.attempts import MongoAttempts
 from services.notifier.clock import DatabaseClock
 from services.notifier.consumer import CompletedConsumer
@@ -96,10 +96,10 @@ def ingest(world: World, process: Process) -> Intake:
     ports = Ports(world, process)
     kafka, outbox, leases = PatientKafka(None), MongoOutbox(ports.client), ports.leases  # type: ignore[arg-type]
     kafka._publisher, kafka._offsets = ports.publisher, ports.offsets
-    relay = Relay(outbox, kafka, partial(leases.hold, LOOK_LEASE, LOOK_LEASE_SECONDS))
-    keep = partial(leases.hold, RELAY_LEASE, LEASE_SECONDS)
+    relay = Relay(outbox, kafka, partial(leases.hold, LOOK_LEASE, 12.0))
+    keep = partial(leases.hold, RELAY_LEASE, 30.0)
     lost = LostEvents(outbox, partial(kafka.pipeline_passed, keep), relay.publish_again)
-    for job in (relay.run, relay.recount, relay.look, partial(watch, lost, leases.hold, ENVIRONMENTS)):
+    for job in (relay.run, relay.recount, relay.look, partial(watch, lost, keep, ENVIRONMENTS)):
         process.spawn(job())
     keeps, drafter = MongoKeeps(ports.databases), ShortLived(world.faults)
     return Intake(IngestLedger(ports.client), relay, ports.blobs, keeps, drafter)

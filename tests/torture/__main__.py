@@ -5,6 +5,7 @@ Exit code 1 where a promise was broken. The same seed makes the same choices; th
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -51,6 +52,7 @@ def play(scenario: Scenario, run: Run) -> Played:
 def main() -> int:
     """The exit code."""
     asked, played = _asked(), []
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is away on purpose is no news
     print(f"seed {asked.seed}", flush=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         root = (asked.directory or Path(scratch)).resolve()

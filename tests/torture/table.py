@@ -2,6 +2,13 @@
 
 from typing import Final
 
+from tests.torture import kills
 from tests.torture.scenario import Scenario
 
-SCENARIOS: Final[tuple[Scenario, ...]] = ()
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    Scenario(
+        "kills",
+        "500 SIGKILLs over 14 named points and at random, 10,000 mutations: 0 lost, 0 wrong, 0 double terminal",
+        kills.play,
+    ),
+)

@@ -8,6 +8,7 @@ from services.ingest.api.gateway import controls, gateway_of, path_id
 from services.ingest.operations import Asked, prepare
 from services.ingest.problems import FieldError, invalid, no_record
 from services.ingest.record_types import RecordType
+from shared.crash_points import crash_point
 from shared.events import Kind
 
 
@@ -29,4 +30,5 @@ async def accept(request: Request, operation: Kind, record_type: RecordType | No
             raise invalid(errors)
         write = steering.write(request, caller, prepared)
         result = await prepared.accept(gateway.intake, write)
+    crash_point("ingest.answering")
     return answers.accepted(request, write.key, result)
