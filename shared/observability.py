@@ -12,8 +12,9 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 # What must never be read in a log: keys and signatures by name, queries of URLs (they may be signed) by form.
-SECRET_NAMES: Final = re.compile(r"(?i)api_?key|secret|authorization|signature|password|token|callback_?url")
-URL_TAIL: Final = re.compile(r"(?i)(https?://)(?:[^/\s\"']*@)?([^/\s\"'?#]+)[^\s\"']*")
+SECRET_NAMES: Final = re.compile(r"(?i)api[_-]?key|secret|authorization|signature|password|token|callback[_-]?url")
+# Up to the next white space: quotes are part of many a URL. Any scheme: those of databases hold passwords.
+URL_TAIL: Final = re.compile(r"(?i)([a-z0-9+.-]{1,20}://)(?:[^/?#\s]*@)?([^/?#\s\"']*)\S*")
 KEY_FORM: Final = re.compile(r"me_[A-Za-z0-9]+_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+")
 TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 

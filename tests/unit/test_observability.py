@@ -1,5 +1,6 @@
 """What a log line must not hold, and which traces are carried on."""
 
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,13 @@ from shared.observability import TRACEPARENT, new_traceparent, next_traceparent,
     [
         "HTTPS://files.test/cv?sig=hidden",
         "Http://someone:hidden@files.test/cv",
+        "https://files.test/O'Brien.pdf?sig=hidden",
+        'https://files.test/a"b?sig=hidden',
+        "https://someone:it's-hidden@files.test/cv",
+        "https://files.test?from=a@b.test&sig=hidden",
+        "https:///cv?sig=hidden",
+        "mongodb+srv://engine:hidden@db.test/?tls=true",
+        {"x-api-key": "hidden"},
         ValueError("https://files.test/hidden"),
         {"https://files.test/hidden"},
         frozenset({"me_public_hidden"}),
@@ -27,6 +35,24 @@ def test_no_value_of_any_kind_shows_what_is_secret(value: Any) -> None:
 @pytest.mark.parametrize("value", [None, True, 3, 0.5, "plain", {"a": [1, None]}])
 def test_what_is_plain_stays_what_it_is(value: Any) -> None:
     assert redact(None, "", {"value": value}) == {"value": value}
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("GET https://files.test:8443/cv?sig=1 failed", "GET https://files.test:8443/… failed"),
+        ("[https://[2001:db8::1]/cv, 5]", "[https://[2001:db8::1]/… 5]"),
+        ("https://one.test/a and http://two.test", "https://one.test/… and http://two.test/…"),
+    ],
+)
+def test_of_a_url_scheme_and_host_are_left_and_of_a_text_the_rest(said: str, left: str) -> None:
+    assert redact(None, "", {"event": said}) == {"event": left}
+
+
+def test_a_long_text_is_read_in_no_time() -> None:
+    began = time.perf_counter()
+    redact(None, "", {"event": "a" * 1_000_000 + "://" + "@" * 1_000_000 + "?"})
+    assert time.perf_counter() - began < 5
 
 
 def test_a_valid_trace_is_carried_on_and_any_other_begins_anew() -> None:
