@@ -3,13 +3,17 @@
 Secrets may be in files: ENGINE_<NAME>_FILE (shared/secret_files.py).
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.secret_files import SecretFiles
+
+# Options of a URI by which the driver would talk to whoever answers.
+UNCHECKED_TLS: Final = re.compile(r"(?i)[?&;](tlsInsecure|tlsAllowInvalid\w+)=true")
 
 
 class EngineSettings(BaseSettings):
@@ -62,11 +66,13 @@ class EngineSettings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         """What would not be used is refused: somebody believes that it protects."""
-        named = bool(self.kafka_username and self.kafka_password.get_secret_value())
-        if self.kafka_security.startswith("SASL_") != named:
+        named = bool(self.kafka_username), bool(self.kafka_password.get_secret_value())
+        if any(each != self.kafka_security.startswith("SASL_") for each in named):
             raise ValueError("ENGINE_KAFKA_USERNAME and ENGINE_KAFKA_PASSWORD go with ENGINE_KAFKA_SECURITY=SASL_…")
         if self.kafka_ca_file and not self.kafka_security.endswith("SSL"):
             raise ValueError("ENGINE_KAFKA_CA_FILE needs ENGINE_KAFKA_SECURITY=SSL or SASL_SSL")
+        if UNCHECKED_TLS.search(self.mongodb_uri.get_secret_value()):
+            raise ValueError("ENGINE_MONGODB_URI must leave certificates checked: name ENGINE_MONGODB_CA_FILE instead")
         if self.s3_ca_file and not self.s3_endpoint.startswith("https://"):
             raise ValueError("ENGINE_S3_CA_FILE needs an ENGINE_S3_ENDPOINT that begins with https://")
         return self

@@ -18,9 +18,10 @@ class IngestSettings(EngineSettings):
     http_connections: int = Field(default=1024, ge=1)  # beyond it connections wait in the kernel's queue
     http_header_bytes: int = Field(default=128 * limits.KIB, ge=8 * limits.KIB)  # and bytes read ahead, a connection
     http_unread_seconds: float = Field(default=8.0, gt=0)  # for a client to take, or confirm, what was sent
-    http_bytes_in_flight: int = limits.BYTES_IN_FLIGHT
-    http_body_seconds: float = limits.BODY_SECONDS
-    http_body_rate: int = 16 * limits.KIB  # bytes/s that a body needs after the first five seconds
+    # At least two of the largest bodies: a tenant's share of it takes one.
+    http_bytes_in_flight: int = Field(default=limits.BYTES_IN_FLIGHT, ge=2 * limits.BODY_BYTES)
+    http_body_seconds: float = Field(default=limits.BODY_SECONDS, gt=0)
+    http_body_rate: int = Field(default=16 * limits.KIB, ge=1)  # bytes/s that a body needs after the first five seconds
     tenant_rate: float = Field(default=limits.TENANT_RATE, gt=0)  # requests/s of a tenant in the long run, a process
     tenant_burst: int = Field(default=limits.TENANT_BURST, ge=1)  # requests of a tenant at once, a process
     upload_kept_seconds: float = Field(default=limits.UPLOAD_KEPT_SECONDS, gt=0)  # unassigned files, then they expire
@@ -28,9 +29,9 @@ class IngestSettings(EngineSettings):
     upload_quota_files: int = Field(default=limits.UPLOAD_QUOTA_FILES, ge=0)
     uploads_at_once: int = Field(default=limits.UPLOADS_AT_ONCE, ge=1)  # requests; each may spool one file
     spool_directory: Path | None = None  # the system's temporary directory when not set; should be a disk
-    mongodb_timeout_seconds: float = 1.5
+    mongodb_timeout_seconds: float = Field(default=1.5, ge=0.1)  # 0 would be none at all
     relay_seconds: float = Field(default=5.0, gt=0)  # between two looks for what waits, or stands still
-    drain_seconds: float = 10.0  # for requests in hand and for the relay, after SIGTERM
+    drain_seconds: float = Field(default=10.0, ge=0)  # for requests in hand and for the relay, after SIGTERM
 
     def upload_rules(self) -> UploadRules:
         """Those about temporary uploads."""

@@ -78,6 +78,11 @@ def test_an_error_in_the_settings_shows_no_secret() -> None:
         ({"kafka_username": "engine", "kafka_password": "p"}, "ENGINE_KAFKA_SECURITY"),
         ({"kafka_security": "SASL_SSL", "kafka_username": "engine"}, "ENGINE_KAFKA_PASSWORD"),
         ({"kafka_security": "SASL_SSL"}, "ENGINE_KAFKA_USERNAME"),
+        ({"kafka_username": "engine"}, "ENGINE_KAFKA_SECURITY"),
+        ({"kafka_password": "p"}, "ENGINE_KAFKA_SECURITY"),
+        ({"mongodb_uri": "mongodb://db.test/?tls=true&tlsinsecure=true"}, "ENGINE_MONGODB_CA_FILE"),
+        ({"mongodb_uri": "mongodb://db.test/?tlsAllowInvalidHostnames=true"}, "ENGINE_MONGODB_CA_FILE"),
+        ({"mongodb_uri": "mongodb://db.test/?tlsAllowInvalidCertificates=true"}, "ENGINE_MONGODB_CA_FILE"),
         ({"kafka_ca_file": "ca.pem"}, "ENGINE_KAFKA_CA_FILE"),
         ({"s3_ca_file": "ca.pem", "s3_endpoint": "http://127.0.0.1:1"}, "ENGINE_S3_CA_FILE"),
     ],
@@ -85,6 +90,14 @@ def test_an_error_in_the_settings_shows_no_secret() -> None:
 def test_what_would_not_protect_is_refused(given: dict[str, str], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         EngineSettings.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    "name", ["http_bytes_in_flight", "http_body_seconds", "http_body_rate", "mongodb_timeout_seconds"]
+)
+def test_a_limit_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        IngestSettings.model_validate({name: 0})
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
