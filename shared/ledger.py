@@ -111,9 +111,13 @@ def connect(settings: EngineSettings, timeout_seconds: float = 10.0) -> Client:
 
 
 def open_client(uri: str, timeout_seconds: float = 10.0, ca_file: Path | None = None) -> Client:
-    """The same for a URI; with `ca_file` over TLS, and no other authority is trusted."""
-    secured: dict[str, Any] = {"tls": True, "tlsCAFile": str(ca_file)} if ca_file else {}
-    return AsyncMongoClient(uri, timeoutMS=int(timeout_seconds * 1000), tz_aware=True, retryWrites=True, **secured)
+    """The same for a URI; with `ca_file` over TLS, and no other authority is trusted.
+
+    What is set here counts, whatever the URI says: a read from a secondary would not know yet what was decided.
+    """
+    wanted: dict[str, Any] = {"tls": True, "tlsCAFile": str(ca_file)} if ca_file else {}
+    wanted |= {"readPreference": "primary", "retryWrites": True, "tz_aware": True}
+    return AsyncMongoClient(uri, timeoutMS=int(timeout_seconds * 1000), **wanted)
 
 
 def open_database(client: Client, name: str) -> Database:
