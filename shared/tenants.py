@@ -33,7 +33,10 @@ class KeyHolder(NamedTuple):
 
 
 class _Cache(Generic[V]):
-    """Bounded; the oldest entry leaves first, and none outlives CACHE_SECONDS."""
+    """Bounded; the oldest entry leaves first, and none outlives CACHE_SECONDS.
+
+    They count from before the look-up: an answer that was long under way is as old as its question.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._entries = clock, OrderedDict[str, tuple[float, V]]()
@@ -42,9 +45,12 @@ class _Cache(Generic[V]):
         until, value = self._entries.get(key, (0.0, None))
         return value if until > self._clock() else None
 
-    def put(self, key: str, value: V) -> None:
+    def now(self) -> float:
+        return self._clock()
+
+    def put(self, key: str, value: V, asked: float) -> None:
         self._entries.pop(key, None)
-        self._entries[key] = (self._clock() + CACHE_SECONDS, value)
+        self._entries[key] = (asked + CACHE_SECONDS, value)
         if len(self._entries) > CACHE_ENTRIES:
             self._entries.popitem(last=False)
 
@@ -66,25 +72,27 @@ class Tenants:
         digest = digest_of(api_key)
         if known := self._keys.get(digest):
             return known
+        asked = self._keys.now()
         async with translated():
             document = await self._database.api_keys.find_one({"_id": parts[1], "revokedAt": {"$exists": False}})
         right = hmac.compare_digest(digest_of(parts[2]), document["hash"] if document else NO_HASH)
         if document is None or not right:
             return None
         holder = KeyHolder(None if document.get("admin") else document["tenant"])
-        self._keys.put(digest, holder)
+        self._keys.put(digest, holder, asked)
         return holder
 
     async def webhook_secrets(self, tenant: str) -> list[str]:
         """All live secrets as `whsec_…`, oldest first; raises SealBroken when the sealing key is another."""
         if known := self._secrets.get(tenant):
             return list(known)
+        asked = self._secrets.now()
         async with translated():
             found = await self._database.secrets.find({"tenant": tenant}).sort("createdAt", ASCENDING).to_list()
         now = datetime.now(UTC)
         sealed = [document["sealed"] for document in found if is_live(document.get("retiredAt"), now)]
         live = [self._seal().open(each, tenant).decode() for each in sealed]
-        self._secrets.put(tenant, live)
+        self._secrets.put(tenant, live, asked)
         return list(live)
 
     async def names(self) -> list[str]:

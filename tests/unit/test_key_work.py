@@ -4,13 +4,14 @@ import hashlib
 import hmac
 import sys
 from collections import Counter
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
 
 import pytest
 
 from shared.ledger import Database
-from shared.tenants import KeyHolder, Tenants, digest_of
+from shared.tenants import CACHE_SECONDS, KeyHolder, Tenants, digest_of
 
 SECRET, OTHER = "s" * 43, "t" * 43
 LIVE, REVOKED, UNKNOWN = "a" * 16, "b" * 16, "c" * 16
@@ -21,6 +22,7 @@ class CountedKeys:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.on_the_way: Callable[[], None] = lambda: None
         self._documents = {
             LIVE: {"_id": LIVE, "tenant": "acme", "hash": digest_of(SECRET)},
             REVOKED: {"_id": REVOKED, "tenant": "acme", "hash": digest_of(SECRET), "revokedAt": "then"},
@@ -29,6 +31,7 @@ class CountedKeys:
     async def find_one(self, query: dict[str, Any]) -> dict[str, Any] | None:
         self.asked += 1
         document = self._documents.get(query["_id"])
+        self.on_the_way()
         return document if document and "revokedAt" not in document else None
 
 
@@ -82,3 +85,18 @@ async def test_a_cached_key_lends_nothing_to_a_wrong_one_with_its_id() -> None:
     holder, spent = await work(tenants, control, f"me_{LIVE}_{OTHER}")
     assert holder is None
     assert spent == {"hashes": 2, "comparisons": 1, "look-ups": 1}
+
+
+async def test_a_key_is_known_for_three_seconds_from_the_question_on_however_late_the_answer_came() -> None:
+    control, now = Control(), 100.0
+
+    def late() -> None:
+        nonlocal now
+        now += 1.5
+
+    control.api_keys.on_the_way = late
+    tenants = Tenants(cast(Database, control), clock=lambda: now)
+    await tenants.authenticate(f"me_{LIVE}_{SECRET}")
+    now = 100 + CACHE_SECONDS
+    await tenants.authenticate(f"me_{LIVE}_{SECRET}")
+    assert control.api_keys.asked == 2
