@@ -37,6 +37,7 @@ BYTES_IN_FLIGHT: Final = 256 * MIB  # of request bodies, a process
 BODY_SECONDS: Final = 60.0
 TENANT_RATE: Final = 1000  # requests a second of a tenant in the long run, a process
 TENANT_BURST: Final = 2000  # at once
+TENANT_SHARE: Final = 0.75  # of the bytes in flight and of the uploads at once, at most
 
 # Lists
 PAGE_SIZE: Final = 100  # at most

@@ -23,6 +23,7 @@ MEANINGS: Final[dict[str, str]] = {
     "BODY_SECONDS": "The time for a JSON body to arrive",
     "TENANT_RATE": "Requests a second of a tenant in the long run, a gateway process; 429 beyond it",
     "TENANT_BURST": "Requests of a tenant at once, a gateway process; 429 beyond it",
+    "TENANT_SHARE": "One tenant's part of request bodies in memory and of temporary uploads at once; 503 beyond it",
     "PAGE_SIZE": "Items of a page, at most",
     "PAGE_SIZE_DEFAULT": "Items of a page, when nothing is said",
     "RECORDS_FOUND": "Records that a search by e-mail address or telephone number lists",

@@ -19,6 +19,7 @@ import structlog
 from uuid_utils import uuid7
 
 from services.ingest.auth import Caller
+from services.ingest.budget import Budget
 from services.ingest.ports import Staging
 from services.ingest.problems import Problem
 from services.ingest.upload_batch import Batch, JudgeBytes
@@ -87,16 +88,20 @@ class Uploads:
         self._documents, self._staging, self._rules = documents, staging, rules or UploadRules()
         self._judge, self._judging = judge, asyncio.Semaphore(JUDGED_AT_ONCE)
         self._now, self._new_id = now, new_id
-        self.in_hand = 0  # requests
+        self._requests = Budget(self._rules.at_once)
         # Requests of one tenant are counted one after the other, so that together they can't pass the quota.
         self._counting: WeakValueDictionary[Caller, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def in_hand(self) -> int:
+        """Requests that are under way."""
+        return self._requests.held
 
     @asynccontextmanager
     async def batch(self, caller: Caller, kind: str) -> AsyncIterator[Batch]:
         """One request's files; unless they are committed, nothing of them is left. Raises Problem."""
-        if self.in_hand >= self._rules.at_once:
+        if not self._requests.take(caller.tenant, 1):
             raise Problem("over_capacity", headers={"Retry-After": "5"})
-        self.in_hand += 1
         batch = Batch(
             self._staging, self._judged, partial(self._draft, caller, kind), partial(self._enter, caller),
             self._rules.spool_directory,
@@ -108,7 +113,7 @@ class Uploads:
             try:
                 await batch.discard()
             finally:
-                self.in_hand -= 1
+                self._requests.give_back(caller.tenant, 1)
 
     async def find(self, caller: Caller, upload_id: str) -> dict[str, Any] | None:
         """An upload that is alive."""

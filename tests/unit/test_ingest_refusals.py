@@ -266,24 +266,32 @@ async def test_budget_of_bytes_in_flight_refuses_and_is_given_back() -> None:
     assert refused.status_code == 503
     assert refused.json()["errors"][0]["code"] == "over_capacity"
     assert int(refused.headers["Retry-After"]) > 0
-    assert (await send(stand, b'{"firstName":"a"}' + b" " * 90_000)).status_code == 202
+    assert (await send(stand, b'{"firstName":"a"}' + b" " * 70_000)).status_code == 202
 
 
-async def test_two_bodies_share_the_budget() -> None:
+async def test_two_bodies_share_the_budget_and_one_tenant_leaves_room_for_another() -> None:
     stand = IngestStand(BodyReader(in_flight=100_000))
     held = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
-        yield b'{"firstName":"a"}' + b" " * 60_000
+        yield body(60_000)
         held.set()
         await go_on.wait()
+
+    def body(size: int) -> bytes:
+        return b'{"firstName":"a"}'.ljust(size)
 
     go_on = asyncio.Event()
     first = asyncio.create_task(send(stand, slow()))
     await held.wait()
-    assert (await send(stand, b'{"firstName":"a"}' + b" " * 60_000)).status_code == 503
+    other = {"x-api-key": "key-of-other"}
+    assert (await send(stand, body(15_001))).status_code == 503, "more than its share"
+    assert (await send(stand, body(15_000))).status_code == 202
+    assert (await send(stand, body(40_001), **other)).status_code == 503, "more than there is"
+    assert (await send(stand, body(40_000), **other)).status_code == 202
     go_on.set()
     assert (await first).status_code == 202
+    assert stand.bodies.held == 0
 
 
 @pytest.mark.parametrize("reader", [BodyReader(seconds=0.05), BodyReader(seconds=60, rate=10**9, grace=0.05)])

@@ -314,6 +314,26 @@ async def test_more_requests_than_a_process_takes_are_put_off() -> None:
     assert (await send(stand, TWO)).status_code == 200
 
 
+async def test_a_tenants_slow_uploads_leave_room_for_anothers() -> None:
+    stand, go_on, begun = IngestStand(rules=UploadRules(at_once=4)), asyncio.Event(), asyncio.Semaphore(0)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield TWO[:100]
+        begun.release()
+        await go_on.wait()
+        yield TWO[100:]
+
+    flood = [asyncio.create_task(send(stand, slow())) for _ in range(3)]
+    for _ in flood:
+        await begun.acquire()
+    assert (await send(stand, TWO)).status_code == 503
+    assert (await send(stand, TWO, "/sandbox" + PATH)).status_code == 503, "one share for both environments"
+    assert (await send(stand, TWO, key="key-of-other")).status_code == 200
+    go_on.set()
+    assert [(await each).status_code for each in flood] == [200] * 3
+    assert stand.gateway.uploads.in_hand == 0
+
+
 async def test_a_slow_client_is_cut_and_leaves_nothing() -> None:
     stand = IngestStand(BodyReader(grace=0.2, rate=10**9))
 

@@ -34,7 +34,7 @@ async def list_tenants(request: Request) -> Response:
 async def create_tenant(request: Request) -> Response:
     """With its topics, or while Kafka is away without them: `topics` is `pending` then, and repeating makes them."""
     gateway = await _admitted(request)
-    async with gateway.bodies.read(request) as body:
+    async with gateway.bodies.read(request, None) as body:
         errors: list[FieldError] = []
         payload = validated(TenantPayload, body.value, gateway.policy, errors)
         if payload is None:

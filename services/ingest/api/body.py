@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from starlette.requests import Request
 
 from services.ingest.api.pieces import Pace, check_length, pieces, too_large
+from services.ingest.budget import Budget
 from services.ingest.json_text import JsonText, fed, parsed
 from services.ingest.problems import Problem
 from shared import limits
@@ -34,11 +35,19 @@ class BodyReader:
     rate: int = 16 * limits.KIB
     largest: int = limits.BODY_BYTES
     grace: float = 5.0
-    held: int = field(default=0, init=False)
+    _budget: Budget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._budget = Budget(self.in_flight)
+
+    @property
+    def held(self) -> int:
+        """Bytes in flight now."""
+        return self._budget.held
 
     @asynccontextmanager
-    async def read(self, request: Request, optional: bool = False) -> AsyncIterator[Body]:
-        """The JSON body; its bytes count as in flight until the block ends. Raises Problem.
+    async def read(self, request: Request, tenant: str | None, optional: bool = False) -> AsyncIterator[Body]:
+        """The JSON body; its bytes count as its tenant's in flight until the block ends. Raises Problem.
 
         Where it is optional, no body is an empty object.
         """
@@ -50,19 +59,19 @@ class BodyReader:
         size, text = 0, JsonText()
         try:
             async for piece in pieces(request, Pace(self.seconds, self.rate, self.grace)):
-                self._hold(len(piece))
+                self._take(tenant, len(piece))
                 size += len(piece)
                 if size > self.largest:
                     raise too_large(self.largest, ADVICE)
                 await fed(text, piece)
             yield Body(await parsed(text), size)
         finally:
-            self._hold(-size)
+            self._budget.give_back(tenant, size)
+            IN_FLIGHT.set(self.held)
 
-    def _hold(self, size: int) -> None:
-        if size > 0 and self.held + size > self.in_flight:
+    def _take(self, tenant: str | None, size: int) -> None:
+        if not self._budget.take(tenant, size):
             raise Problem("over_capacity", headers={"Retry-After": "5"})
-        self.held += size
         IN_FLIGHT.set(self.held)
 
 

@@ -21,7 +21,7 @@ async def accept(request: Request, operation: Kind, record_type: RecordType | No
         record_id = path_id(request)
         if record_id is None:
             raise no_record(record_type.name)
-    async with gateway.bodies.read(request, optional=operation == "erase") as body:
+    async with gateway.bodies.read(request, caller.tenant, optional=operation == "erase") as body:
         errors: list[FieldError] = []
         steering = controls(request, body.value, gateway.policy, errors)
         asked = Asked(operation, record_type, record_id, body.value)
