@@ -1,0 +1,45 @@
+"""No route opens by mistake: whoever has no key is refused before a byte of the body is taken."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Route
+
+from services.ingest.api.context import RequestContext
+from tests.fakes_ingest import IngestStand
+
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi", "/docs"}
+STRANGERS = [None, b"wrong", b"me_0123456789abcdef_" + b"x" * 43, b"\xe9\xff"]
+
+
+def doors(stand: IngestStand) -> list[tuple[str, str]]:
+    """(method, path) of every route that there is, described or not."""
+    assert isinstance(stand.app, RequestContext)
+    assert isinstance(stand.app._app, FastAPI)
+    routes = [context.original_route for context in iter_route_contexts(stand.app._app.routes)]
+    assert all(isinstance(route, Route) for route in routes), "no mount, no socket"
+    return [(method, route.path) for route in routes if isinstance(route, Route) for method in route.methods or ()]
+
+
+@pytest.mark.parametrize("key", STRANGERS)
+async def test_every_route_but_those_for_all_refuses_strangers_unread(key: bytes | None) -> None:
+    stand = IngestStand()
+    taken: list[str] = []
+
+    async def body(path: str) -> AsyncIterator[bytes]:
+        taken.append(path)
+        yield b"{}"
+
+    async with stand.client(None) as client:
+        opened = set()
+        for method, path in doors(stand):
+            url = re.sub(r"{\w+}", "01890000-0000-7000-8000-000000000009", path)
+            headers = [(b"content-type", b"application/json"), *([(b"x-api-key", key)] if key else [])]
+            answer = await client.request(method, url, content=body(path), headers=headers)
+            opened |= {path} if answer.status_code != 401 else set()
+    assert opened == OPEN
+    assert taken == []
+    assert len(doors(stand)) > 40
