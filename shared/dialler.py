@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from shared.addresses import EgressPolicy
+from shared.framing import MeteredConnector
 from shared.lookups import DNS_SECONDS, QUEUE_SECONDS, LookupsBusy
 
 ADDRESSES: Final = 16
@@ -33,6 +34,7 @@ class Exchange:
     refused: bool = False
     busy: bool = False  # no thread came free to look the name up
     starved: bool = False  # this machine had no socket, or no memory for one
+    dialled: bool = False  # over a connection of its own
     connection: socket.socket | None = None  # None also once the body has been read
 
 
@@ -62,6 +64,8 @@ class SocketFactory:
             if (mine := exchange.get(None)) and error.errno in OUR_SHORTAGES:
                 mine.starved = True
             raise
+        if mine := exchange.get(None):
+            mine.dialled = True
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
         return opened
 
@@ -108,7 +112,7 @@ def guarded_connector(
     policy: EgressPolicy, lookup: Lookup, tls: ssl.SSLContext, *, connections: int, keepalive_seconds: float | None
 ) -> TCPConnector:
     """A connector that dials only what the policy permits; without a DNS cache, so that each dial is judged anew."""
-    return TCPConnector(
+    return MeteredConnector(
         socket_factory=SocketFactory(policy),
         resolver=GuardedResolver(policy, lookup),
         use_dns_cache=False,

@@ -14,13 +14,16 @@ from typing import Final
 
 import httpx2
 from aiohttp import (
+    ClientConnectionError,
     ClientConnectorError,
     ClientError,
     ClientHandlerType,
+    ClientOSError,
     ClientRequest,
     ClientResponse,
     ClientSession,
     DummyCookieJar,
+    ServerDisconnectedError,
 )
 from httpx_aiohttp.httpx2 import AiohttpTransport
 from yarl import URL
@@ -61,7 +64,13 @@ async def _send_exactly(request: ClientRequest, handler: ClientHandlerType) -> C
     """Send the URL as it came: quoting it anew, as the session does, breaks signed ones."""
     mine = exchange.get()
     request.url = mine.url
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except (ClientOSError, ServerDisconnectedError) as error:
+        if mine.dialled and not isinstance(error, ClientConnectorError):
+            # The session would send a GET again; that is right only where a kept connection had gone stale.
+            raise ClientConnectionError("the connection broke") from error
+        raise
     # The transport encodes the phrase, which holds surrogates where it was not UTF-8.
     response.reason = (response.reason or "").encode("ascii", "replace").decode()
     if response.connection and response.connection.transport:

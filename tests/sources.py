@@ -7,8 +7,8 @@ import ssl
 import struct
 import termios
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,24 +54,26 @@ class Source:
 
 
 @asynccontextmanager
-async def open_source(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Source]:
+async def open_source(
+    answer: Answer, tls: ssl.SSLContext | None = None, at: str = "127.0.0.1"
+) -> AsyncIterator[Source]:
     """A running source, with TLS where a context is given."""
     source = Source(answer)
-    server = await asyncio.start_server(source.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(source.serve, at, 0, ssl=tls)
     source.port = server.sockets[0].getsockname()[1]
     yield source
     server.close()
 
 
-def tls_pair(host: str, directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a fresh certificate for this name, and a client's that trusts it."""
+def tls_pair(host: str, directory: Path, days: int = 1) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate for this name and so many days, and a client's that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -93,6 +95,11 @@ def sends(*parts: bytes) -> Answer:
     return answer
 
 
+def moved(to: str, status: int = 302) -> bytes:
+    """A redirect."""
+    return f"HTTP/1.1 {status} X\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
 def one_after_another(*answers: Answer) -> Answer:
     """The first request gets the first answer, and so on; the last one for ever."""
     left = list(answers)
@@ -111,6 +118,21 @@ async def resets(_: str, writer: asyncio.StreamWriter) -> None:
 async def everything_here(host: str) -> Sequence[str]:
     """A fake resolver: every name is this machine."""
     return ["127.0.0.1"]
+
+
+@contextmanager
+def filtered_port() -> Iterator[int]:
+    """A port of loopback that answers nothing at all, as behind a firewall: its queue of connections is full."""
+    with ExitStack() as held:
+        listening = held.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(listening.getsockname())
+        yield listening.getsockname()[1]
 
 
 class EndlessSource:

@@ -2,10 +2,7 @@
 
 import asyncio
 import gzip
-import hashlib
-import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +11,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.fetcher.answers import Failed, announced_size, judge
-from services.fetcher.downloader import HttpDownloader
 from services.fetcher.handler import Downloaded
 from shared import limits
-from shared.addresses import EgressPolicy
-from shared.dialler import Lookup
-from shared.egress import open_egress_client
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
-from tests.sources import OK, EndlessSource, everything_here, one_after_another, open_source, resets, sends, tls_pair
-
-HERE = EgressPolicy(EgressPolicy.from_settings(["127.0.0.1/32"]).networks, frozenset())
-FILE = b"%PDF-1.7 a small file"
-WHOLE = sends(OK, b"Content-Type: Application/PDF; x=y\r\nContent-Length: %d\r\n\r\n" % len(FILE), FILE)
-
-
-@asynccontextmanager
-async def downloading(
-    resolver: Lookup = everything_here, tls: ssl.SSLContext | None = None, **given: Any
-) -> AsyncIterator[HttpDownloader]:
-    settings: dict[str, Any] = {"pauses": (0.0, 0.0)} | given
-    async with open_egress_client(HERE, user_agent="t", resolver=resolver, connect_seconds=1.0, tls=tls) as client:
-        yield HttpDownloader(client, HERE, **settings)
-
-
-def content(found: Downloaded | FileError) -> bytes:
-    assert isinstance(found, Downloaded), found
-    body = found.body if isinstance(found.body, bytes) else found.body.read()
-    found.close()
-    assert (found.size, found.sha256) == (len(body), hashlib.sha256(body).hexdigest())
-    return body
+from tests.downloads import FILE, WHOLE, content, downloading, outcome
+from tests.sources import OK, EndlessSource, moved, one_after_another, open_source, resets, sends, tls_pair
 
 
 def nothing_left(directory: Path) -> bool:
     return not any(directory.iterdir())
-
-
-async def outcome(answer: Callable[..., Any], path: str = "/file", **given: Any) -> tuple[str, int]:
-    """The code of a failed download, and how many requests were made."""
-    async with open_source(answer) as source, downloading(**given) as downloader:
-        found = await downloader.download(source.url(path))
-        assert isinstance(found, FileError)
-        assert found.message == OUTCOME_CODES[found.code].advice
-        return found.code, len(source.requests)
 
 
 async def test_small_file_arrives_whole_with_digest_and_declared_type() -> None:
@@ -202,10 +166,6 @@ async def test_endless_body_is_cut_with_hardly_more_than_the_limit_taken(
     framing = len(block) - block.count(b"x")
     assert source.taken <= limits.URL_FILE_BYTES + 64 * limits.KIB + framing * (limits.URL_FILE_BYTES // 32768 + 3)
     assert nothing_left(tmp_path)
-
-
-def moved(to: str, status: int = 302) -> bytes:
-    return f"HTTP/1.1 {status} X\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -9,8 +9,8 @@ import pytest
 from services.fetcher.handler import SourceBusy
 from shared.errors import DependencyUnavailable
 from shared.lookups import LookupsBusy
-from tests.sources import one_after_another, open_source, sends
-from tests.unit.test_fetcher_downloader import FILE, WHOLE, content, downloading, moved
+from tests.downloads import FILE, WHOLE, content, downloading
+from tests.sources import moved, one_after_another, open_source, sends
 
 
 @pytest.mark.parametrize(
