@@ -21,6 +21,8 @@ CLOSE_SECONDS: Final = 1.0  # a receiver that reads no further must not hold the
 TARGETS_REMEMBERED: Final = 1024
 FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, ClientError, ValueError, TimeoutError, OSError)
 # ValueError: UrlRefused, and what parsing a hostile Location may raise.
+# A closed port, a filtered one and a name without an address look like a refused one.
+NO_CONNECTION: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)
 REFUSED = Counter("engine_callbacks_refused_total", "Callbacks that the egress guard refused to dial")
 
 
@@ -94,6 +96,6 @@ def _error_of(error: Exception) -> AttemptError:
     if isinstance(error, (EgressRefused, UrlRefused)):
         REFUSED.inc()
         return UNREACHABLE
-    if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
-        return TIMEOUT
-    return UNREACHABLE if isinstance(error, (httpx2.ConnectError, httpx2.UnsupportedProtocol)) else BROKEN
+    if isinstance(error, NO_CONNECTION):
+        return UNREACHABLE
+    return TIMEOUT if isinstance(error, (TimeoutError, httpx2.TimeoutException)) else BROKEN

@@ -254,5 +254,5 @@ class NeverClosing(httpx2.AsyncByteStream):
 async def test_a_connection_that_does_not_close_does_not_hold_the_attempt() -> None:
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=NeverClosing()))
     async with httpx2.AsyncClient(transport=transport) as client, asyncio.timeout(20):
-        answer = await HttpSender(client, LOOPBACK).send("http://127.0.0.1/hook", {}, b"{}")
+        answer = await HttpSender(client, LOOPBACK, 0.3).send("http://127.0.0.1/hook", {}, b"{}")
     assert (answer.status, answer.text) == (200, "ok")
