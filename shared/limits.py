@@ -24,6 +24,7 @@ FILENAME_BYTES: Final = 255
 INLINE_FILE_BYTES: Final = 256 * KIB  # decoded; what is larger is staged by ingest
 INLINE_MUTATION_BYTES: Final = 512 * KIB
 CONTENT_HEAD_BYTES: Final = 4 * KIB
+PICTURE_POINTS: Final = 1_000_000_000  # told by the header of a PNG, GIF, WebP or BMP
 
 # Requests
 BODY_BYTES: Final = 70 * 1000 * 1000

@@ -73,13 +73,14 @@ def listing(*overrides: tuple[str, str]) -> str:
     )
 
 
-def ooxml(kind: str, extra: Mapping[str, bytes | str] | None = None, comment: bytes = b"") -> bytes:
+def ooxml(
+    kind: str, extra: Mapping[str, bytes | str] | None = None, comment: bytes = b"", stored: bool = False
+) -> bytes:
     """A docx, xlsx or pptx, with more entries if wanted."""
     part, name = OOXML_PARTS[kind]
     types = listing((part, f"{OOXML}.{name}.main+xml"))
-    return archive(
-        {"[Content_Types].xml": types, "_rels/.rels": "<R/>", part: "<x/>"} | dict(extra or {}), comment=comment
-    )
+    entries = {"[Content_Types].xml": types, "_rels/.rels": "<R/>", part: "<x/>"} | dict(extra or {})
+    return archive(entries, stored, comment)
 
 
 def odf(kind: str = "text", extra: Mapping[str, bytes | str] | None = None) -> bytes:

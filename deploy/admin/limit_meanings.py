@@ -12,6 +12,7 @@ MEANINGS: Final[dict[str, str]] = {
     "INLINE_FILE_BYTES": "A base64 file that waits in the ledger; larger ones wait in the object store",
     "INLINE_MUTATION_BYTES": "All base64 files of a mutation that wait in the ledger",
     "CONTENT_HEAD_BYTES": "The beginning of a file by which its type is judged first",
+    "PICTURE_POINTS": "Points that the header of a PNG, GIF, WebP or BMP may tell of",
     "BODY_BYTES": "A JSON body",
     "RECORDS_PER_REQUEST": "Records that one request creates",
     "ATTACHMENT_IDS_PER_REQUEST": "Attachments that one request removes",

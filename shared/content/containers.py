@@ -22,6 +22,8 @@ LISTING_BYTES: Final = 1 * MIB
 END_RECORD: Final = struct.Struct("<4sHHHHIIH")  # APPNOTE 4.3.16
 LOCAL_HEADER: Final = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7: up to the lengths of name and extra field
 ENCRYPTED_FLAG: Final = 0x1
+ODF_TYPE: Final = re.compile(r"application/vnd\.oasis\.opendocument\.[a-z-]{1,40}")
+ODF_MANIFEST: Final = "META-INF/manifest.xml"  # ODF 1.3 part 2, 3.2; it says how entries are encrypted, if they are
 CONTENT_TYPES: Final = "[Content_Types].xml"  # ECMA-376 part 2, 7.2.3
 OOXML_MAIN: Final = {
     b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml": DOCX,
@@ -44,7 +46,7 @@ class Encrypted(Exception):
 
 
 async def zip_type(source: Source) -> str:
-    """DOCX, XLSX, PPTX, what an ODF `mimetype` entry says, or application/zip for every other archive.
+    """DOCX, XLSX, PPTX, an OpenDocument type, or application/zip for every other archive.
 
     Raises Unsafe, Encrypted.
     """
@@ -54,7 +56,7 @@ async def zip_type(source: Source) -> str:
         return ZIP
     names = [entry.filename for entry in entries]
     if entries[0].filename == "mimetype" and entries[0].compress_type == zipfile.ZIP_STORED:
-        return (await _content(source, entries[0])).decode("ascii", errors="replace").strip()
+        return await _odf_type(source, entries)
     listings = [entry for entry in entries if entry.filename == CONTENT_TYPES]
     return _ooxml_type(await _content(source, listings[0]), names) if len(listings) == 1 else ZIP
 
@@ -144,6 +146,17 @@ def _ooxml_type(listing: bytes, names: Sequence[str]) -> str:
     if len(found) > 1:
         raise Unsafe("it is several kinds of document at once")
     return found.pop() if found else ZIP
+
+
+async def _odf_type(source: Source, entries: Sequence[zipfile.ZipInfo]) -> str:
+    """What the `mimetype` entry says, if that is an OpenDocument type and the rest of one is there."""
+    said = (await _content(source, entries[0])).decode("ascii", errors="replace").strip()
+    parts = {entry.filename: entry for entry in entries}
+    if not ODF_TYPE.fullmatch(said) or ODF_MANIFEST not in parts:
+        return ZIP
+    if b"encryption-data" in await _content(source, parts[ODF_MANIFEST]):
+        raise Encrypted
+    return said if "content.xml" in parts else ZIP
 
 
 async def _content(source: Source, entry: zipfile.ZipInfo) -> bytes:

@@ -31,9 +31,6 @@ PDF_START: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}%PDF-\d\.\d")
 # Types that libmagic tells by a signature alone; of the other accepted ones its word is not enough.
 SIGNED: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 SIGNATURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
-# ISO/IEC 23008-12, annex B
-HEIC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
-HEIF_BRANDS: Final = dict.fromkeys(HEIC_BRANDS, "image/heic") | dict.fromkeys((b"mif1", b"msf1"), "image/heif")
 ZIP_SIGNATURE: Final = b"PK\3\4"
 OLE_SIGNATURE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -67,7 +64,7 @@ async def judge(
     claimed = claims(filename, declared)
     try:
         found = await _found(source, claimed)
-    except (containers.Unsafe, texts.DangerousText) as error:
+    except (containers.Unsafe, texts.DangerousText, pictures.TooManyPoints) as error:
         return FileError(code=UNSAFE, message=f"The file is not safe: {error}.")
     except containers.Encrypted:
         return FileError(code=UNSUPPORTED, message="The file is encrypted; send it without a password.")
@@ -96,11 +93,11 @@ async def _found(source: Source, claimed: Sequence[str]) -> str:
     if PDF_START.match(head):
         return "application/pdf"
     if head.startswith(SIGNATURES):
-        return _sniffed(head)
+        return _sniffed(head) if pictures.told(head) else UNKNOWN
     if await pictures.plausible(source, head):
         return _sniffed(head, believed=pictures.TYPES)
-    if head[4:8] == b"ftyp" and (brand := HEIF_BRANDS.get(head[8:12])):
-        return brand
+    if heif := pictures.heif_type(head, source.size):
+        return heif
     if head.startswith((ZIP_SIGNATURE, OLE_SIGNATURE)):
         return await _contained(await _at_hand(source), head)
     if head.startswith(b"{\\rtf"):

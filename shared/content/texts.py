@@ -1,4 +1,7 @@
-"""Whether bytes are text, and which: valid UTF-8 or marked UTF-16 to the end, and nothing that a browser would run."""
+"""Whether bytes are text, and which: UTF-8 or marked UTF-16 to the end, and nothing that a browser would run.
+
+XML may also be in one of the old western encodings, if it says so in its first line (XML 1.0, 4.3.3).
+"""
 
 import codecs
 import re
@@ -26,6 +29,10 @@ FRAGMENT: Final = re.compile(
 NAMESPACES: Final = {"http://www.w3.org/2000/svg": SVG, "http://www.w3.org/1999/xhtml": HTML}
 PROGRAMS: Final = ("#!", "%!ps", "@echo")  # scripts of shells and printers
 XML_START: Final = re.compile(r"\s*<(?:\?xml\s|!--|!DOCTYPE\s|[A-Za-z_])")
+# Every byte that means something in a tag means the same in these as in UTF-8, so what is scanned is what is read.
+ENCODED: Final = re.compile(
+    rb"<\?xml\s[^<>]{0,80}?\bencoding\s*=\s*[\"'](us-ascii|iso-8859-1|iso-8859-15|windows-1252)[\"']", re.IGNORECASE
+)
 ENTITY: Final = re.compile(r"<!ENTITY\s")
 
 
@@ -76,8 +83,7 @@ async def _beginning(source: Source) -> str | None:
     for offset in range(0, source.size, PIECE_BYTES):
         piece = await source.read(offset, PIECE_BYTES)
         if decoder is None:
-            utf_16 = piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-            decoder = codecs.getincrementaldecoder("utf-16" if utf_16 else "utf-8-sig")()
+            decoder = codecs.getincrementaldecoder(_encoding(piece))()
         try:
             text = decoder.decode(piece, final=offset + PIECE_BYTES >= source.size)
             plain = text.encode()
@@ -87,6 +93,13 @@ async def _beginning(source: Source) -> str | None:
             return None
         start = start or text[:SCANNED_CHARACTERS]
     return None if start.lower().startswith(PROGRAMS) else start
+
+
+def _encoding(piece: bytes) -> str:
+    if piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    said = ENCODED.match(piece)
+    return said[1].decode() if said else "utf-8-sig"
 
 
 async def _is_json(source: Source) -> bool:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import random
+import tracemalloc
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,14 @@ from shared.content.media_types import named
 from shared.errors import OUTCOME_CODES, BlobMissing
 from shared.events import FileError
 from shared.limits import ACCEPTED_TYPES, KIB, MIB, TEMPORARY_TYPES
-from tests import corpus
-from tests.unit.content_samples import DOCX, MISMATCH, SAMPLES, UNSAFE, UNSUPPORTED, UPLOADS, Sample
+from tests import corpus, corpus_archives, corpus_pictures
+from tests.corpus_fakes import FAKES, POLYGLOTS
+from tests.corpus_samples import DOC, DOCX, MISMATCH, SAMPLES, UNSAFE, UNSUPPORTED, UPLOADS, Sample
+from tests.corpus_variants import UPLOAD_VARIANTS, VARIANTS
+
+RECORDS = [*SAMPLES, *VARIANTS, *FAKES]
+# Whatever a file says of itself: so much is read beside it, in so many reads, and so much memory is taken.
+READ_BESIDE_BYTES, READS, MEMORY_BYTES = 128 * KIB, 8, 8 * MIB
 
 
 def label(verdict: Verdict) -> str:
@@ -38,18 +46,16 @@ def staged(content: bytes) -> tuple[Source, list[int]]:
     return Source(read, len(content)), lengths
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.label}-{sample.name}")
+@pytest.mark.parametrize("sample", RECORDS, ids=lambda sample: f"{sample.label}-{sample.name}")
 async def test_every_sample_is_judged_as_labelled(sample: Sample) -> None:
-    assert label(await judge(in_memory(sample.content), sample.name, sample.declared)) == sample.label
+    source, lengths = staged(sample.content)
+    for same in (in_memory(sample.content), source):
+        assert label(await judge(same, sample.name, sample.declared)) == sample.label
+    assert sum(lengths) <= len(sample.content) + READ_BESIDE_BYTES
+    assert len(lengths) <= READS
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.label}-{sample.name}")
-async def test_a_staged_object_is_judged_like_the_same_bytes_in_memory(sample: Sample) -> None:
-    source, _ = staged(sample.content)
-    assert label(await judge(source, sample.name, sample.declared)) == sample.label
-
-
-@pytest.mark.parametrize("sample", UPLOADS, ids=lambda sample: f"{sample.label}-{sample.name}")
+@pytest.mark.parametrize("sample", [*UPLOADS, *UPLOAD_VARIANTS], ids=lambda sample: f"{sample.label}-{sample.name}")
 async def test_of_an_upload_only_the_bytes_are_judged(sample: Sample, tmp_path: Path) -> None:
     path = tmp_path / "spool"
     path.write_bytes(sample.content)
@@ -74,8 +80,29 @@ def test_a_name_that_says_another_type_gets_an_extension_that_fits(name: str, st
     assert named(name, "application/pdf") == stored
 
 
+def test_the_corpus_is_as_large_as_promised() -> None:
+    files = {(sample.name, sample.declared, sample.content) for sample in [*RECORDS, *UPLOADS, *UPLOAD_VARIANTS]}
+    assert len(files) >= 450
+    assert len({(sample.name, sample.content) for sample in FAKES}) >= 100
+    assert len(POLYGLOTS) >= 25
+
+
+def test_the_corpus_has_several_files_of_every_accepted_type() -> None:
+    counts = Counter(sample.label.partition(" ")[0] for sample in RECORDS)
+    assert {kind: counts[kind] for kind in ACCEPTED_TYPES if counts[kind] < 3} == {}
+
+
+async def test_a_fake_is_no_upload_of_another_type_either() -> None:
+    # What is a fake by its name only is what its bytes are; what is one by its bytes is refused.
+    beginnings = {"application/pdf": b"%PDF", DOC: b"\xd0\xcf\x11\xe0", DOCX: b"PK\3\4", "image/svg+xml": b"<"}
+    beginnings |= {"image/gif": b"GIF8", "image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG"}
+    for sample in FAKES:
+        found = await judge_bytes(in_memory(sample.content))
+        assert isinstance(found, FileError) or sample.content.startswith(beginnings[found]), (sample.name, found)
+
+
 def test_the_corpus_holds_every_accepted_type_and_every_refusal() -> None:
-    labels = {sample.label.partition(" ")[0] for sample in SAMPLES}
+    labels = {sample.label.partition(" ")[0] for sample in RECORDS}
     assert labels == ACCEPTED_TYPES | {MISMATCH, UNSUPPORTED, UNSAFE, "empty_file"}
     assert labels - ACCEPTED_TYPES <= OUTCOME_CODES.keys()
 
@@ -88,6 +115,38 @@ async def test_of_a_large_file_only_what_is_needed_is_read() -> None:
     source, lengths = staged(corpus.ooxml("docx", {"word/media/image1.png": picture + noise}))
     assert label(await judge(source, "cv.docx", None)) == f"{DOCX} match"
     assert sum(lengths) <= 200 * KIB
+
+
+BOMBS = [
+    corpus.bomb(2),
+    corpus.bomb(70),
+    corpus.ooxml("docx", {"word/embeddings/inner.docx": corpus.bomb(70)}),
+    corpus.archive({"[Content_Types].xml": os.urandom(20 * KIB).hex() * 200, "word/document.xml": "<x/>"}),
+    corpus.ooxml("docx", {f"word/{n}.xml": "" for n in range(9_990)}),
+    corpus.ooxml("docx", {f"word/{n}.xml": "" for n in range(10_000)}),
+    corpus.commented(b"PK\1\2" * 10_001),
+    corpus_archives.lying_zip64(1 << 60),
+    corpus.endless_difat(),
+    corpus.endless_directory(1200),
+    corpus_pictures.png_of(2**31 - 1, 2**31 - 1),
+    b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "' + b"b" * MIB + b'">]><a>&b;&b;</a>',
+    b"[" * (200 * KIB),
+]
+
+
+@pytest.mark.parametrize("content", BOMBS, ids=range(len(BOMBS)))
+@pytest.mark.parametrize("name", ["cv.docx", "a.xml", "a.json"])
+async def test_a_bomb_costs_no_more_than_an_honest_file(content: bytes, name: str) -> None:
+    source, lengths = staged(content)
+    tracemalloc.start()
+    try:
+        await judge(source, name, None)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(lengths) <= len(content) + READ_BESIDE_BYTES
+    assert len(lengths) <= READS
+    assert most <= len(content) + MEMORY_BYTES
 
 
 async def test_a_long_directory_is_read_whole() -> None:
@@ -148,6 +207,7 @@ async def test_other_types_may_be_accepted_elsewhere() -> None:
         (corpus.ooxml("docx", {"xl/macrosheets/a\nb": b"x"}), "macros"),
         (corpus.ooxml("docx", {"word/a.js": b"x"}), "program"),
         (corpus.ole("WordDocument", "Macros"), "macros"),
+        (corpus_pictures.png_of(100_000, 100_000), "1,000,000,000 points"),
         (corpus.ole("WordDocument", "Workbook"), "several kinds"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -191,7 +251,7 @@ async def test_a_refusal_echoes_nothing_that_was_sent() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from([s for s in SAMPLES if 0 < len(s.content) < 20 * KIB]),
+    st.sampled_from([s for s in RECORDS if 0 < len(s.content) < 20 * KIB]),
     st.integers(0, 2**32),
     st.integers(1, 12),
 )
