@@ -16,7 +16,10 @@ RESERVED_NAMES: Final = re.compile(
 EXTENSION_BYTES: Final = 16  # an extension is kept when a name is shortened; what is longer is no extension
 # RFC 8187 attr-char, beyond the letters, digits and "_.-~" that quote() keeps anyway.
 ATTRIBUTE_CHARACTERS: Final = "!#$&+^`|"
-TOKEN_FALLBACK: Final = re.compile(r'[^ -~]|["\\%]')
+# What is in quotes, and what compatible forms of letters (a full-width "/" or ":") become in ASCII.
+TOKEN_FALLBACK: Final = re.compile(r'[^ -~]|["\\%/:*?<>|]')
+# Letters and symbols that show nothing, and a joiner that Unicode counts among the accents.
+BLANK: Final[dict[int, str | None]] = dict.fromkeys((0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0), " ") | {0x034F: None}
 
 
 def safe_name(name: str) -> str | None:
@@ -29,7 +32,7 @@ def safe_name(name: str) -> str | None:
     if not segments:
         return None
     # Characters go before NFC: one that vanishes between a letter and its accent would leave them uncomposed.
-    clean = unicodedata.normalize("NFC", "".join(map(_visible, segments[-1])))
+    clean = unicodedata.normalize("NFC", "".join(map(_visible, segments[-1].translate(BLANK))))
     clean = _trimmed(RESERVED_CHARACTERS.sub("_", clean))
     if RESERVED_NAMES.match(clean):
         clean = "_" + clean
@@ -41,6 +44,8 @@ def content_disposition(name: str) -> str:
     """`attachment` with the name for every client: ASCII fall-back (RFC 6266) and UTF-8 form (RFC 8187)."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     fallback = TOKEN_FALLBACK.sub("_", f"file{ascii_name}" if ascii_name[:1] in {"", "."} else ascii_name)
+    if RESERVED_NAMES.match(fallback):
+        fallback = "_" + fallback
     plain = f'attachment; filename="{fallback}"'
     return plain if fallback == name else f"{plain}; filename*=UTF-8''{quote(name, safe=ATTRIBUTE_CHARACTERS)}"
 
