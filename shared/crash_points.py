@@ -1,7 +1,8 @@
 """Places where tests may cut a process off: in between two steps of the protocol.
 
 ENGINE_CRASH_POINTS names a directory, which only tests set. Whoever passes a point whose file lies there takes the file
-away and kills itself; only one process can. Without the variable a point is a call of an empty function.
+away and sends itself the signal that the file names, SIGKILL where it names none; only one process can. Without the
+variable a point is a call of an empty function.
 """
 
 import os
@@ -44,11 +45,13 @@ def _pass_by(point: Point) -> None:
 
 
 def _end_here(point: Point) -> None:
+    file = _DIRECTORY / point
     try:
-        (_DIRECTORY / point).unlink()
+        named = file.read_text()
+        file.unlink()
     except FileNotFoundError:
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.Signals[named or "SIGKILL"])
 
 
 _DIRECTORY: Final = Path(os.environ.get(VARIABLE, ""))

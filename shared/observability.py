@@ -22,6 +22,8 @@ EVENTS_HANDLED = Counter("engine_events_total", "Events by topic and fate", ["to
 COMMIT_ERRORS = Counter("engine_commit_errors_total", "Offset commits that the broker refused", ["topic"])
 EVENTS_UNKNOWN = Counter("engine_unknown_mutations_total", "Events whose mutation the ledger does not hold")
 OUTCOMES = Counter("engine_outcomes_total", "Ended mutations by status", ["environment", "kind", "status"])
+# After a lost lease or a lost race this is the protocol at work, and nothing was changed.
+LATE_WRITES = Counter("engine_late_writes_total", "Writes refused because others had been faster", ["write"])
 LOOP_LAG = Gauge("engine_loop_lag_seconds", "How late a due callback of the event loop ran, worst of the last minute")
 
 

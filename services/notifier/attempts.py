@@ -12,6 +12,7 @@ from services.notifier.deliveries import UNLEASED, raise_refused
 from services.notifier.dispatch import Dispatched, FailedDispatch, SuccessfulDispatch
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Database, Document, translated
+from shared.observability import LATE_WRITES
 
 Write: TypeAlias = InsertOne[Document] | UpdateOne | UpdateMany
 
@@ -35,9 +36,11 @@ class MongoAttempts:
         concern = next(iter(self._databases.values())).write_concern
         async with translated():
             try:
-                await self._client.bulk_write(writes, ordered=False, write_concern=concern)
+                done = await self._client.bulk_write(writes, ordered=False, write_concern=concern)
             except ClientBulkWriteException as error:
                 _raise_unless_void(error)
+                return
+        LATE_WRITES.labels("attempt").inc(len(results) - done.matched_count)
 
     def _writes(self, name: str, results: list[tuple[str, Dispatched]], now: datetime) -> list[Write]:
         """Inserts and what failed one by one; what is the same for many (delivered) in one write."""

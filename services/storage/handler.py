@@ -19,7 +19,7 @@ from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.events import Environment, FileError, MutationFetched, Place, StagedObject
 from shared.ledger import ACCEPTED, APPLYING, Document
-from shared.observability import EVENTS_UNKNOWN, OUTCOMES, next_traceparent
+from shared.observability import EVENTS_UNKNOWN, LATE_WRITES, OUTCOMES, next_traceparent
 from shared.outbox import completed_event
 
 log = structlog.get_logger()
@@ -103,6 +103,7 @@ class StorageHandler:
         won = await self._ledger.decide(environment, made) if made else set()
         crash_point("storage.decided")
         lost = made.keys() - won
+        LATE_WRITES.labels("decision").inc(len(lost))
         documents = await self._ledger.read(environment, lost) if lost else {}
         held: list[tuple[Work, Decision]] = []
         over = []

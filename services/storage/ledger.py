@@ -15,6 +15,7 @@ from shared import ledger
 from shared.crash_points import crash_point
 from shared.events import Environment
 from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document, translated
+from shared.observability import LATE_WRITES
 from shared.outbox import republish_pause
 
 DUPLICATE_KEY = 11000
@@ -109,7 +110,9 @@ class MongoLedger:
         crash_point("storage.records_written")
         first = [op for m, d in pairs for op in effects.document_effects(name, m, d)]
         then = [op for m, d in pairs for op in effects.record_effects(name, m, d)]
-        await self._write(first + then + [effects.finish_effect(name, m, d) for m, d in pairs])
+        ends = [effects.finish_effect(name, m, d) for m, d in pairs]
+        matched = (await self._write(first + then + ends))[len(first + then) :]
+        LATE_WRITES.labels("end").inc(matched.count(0))
 
     @staticmethod
     async def _appear(collection: AsyncCollection[Document], documents: list[Document]) -> None:

@@ -47,3 +47,4 @@ class Scenario:
     promise: str
     play: Callable[[Run], Coroutine[Any, Any, Findings]]
     brokers: tuple[Broker, ...] = ("kafka", "tansu")
+    short_broker: Broker = "tansu"  # on which the short form is played

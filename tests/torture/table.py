@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.torture import kills
+from tests.torture import kills, stops
 from tests.torture.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -10,5 +10,13 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "kills",
         "500 SIGKILLs over 14 named points and at random, 10,000 mutations: 0 lost, 0 wrong, 0 double terminal",
         kills.play,
+        short_broker="tansu",
+    ),
+    Scenario(
+        "stops",
+        "100 SIGSTOPs longer than session and lease: 0 stale writes accepted, at least 50 refusals seen",
+        stops.play,
+        brokers=("kafka",),
+        short_broker="kafka",
     ),
 )

@@ -50,6 +50,12 @@ class Watch:
             if found[name]["status"] not in TERMINAL and not found[name].get("parked"):
                 self.broken.append(f"a committed offset has passed {name}, which is {found[name]['status']}")
 
+    def see_commit(self, partition: TopicPartition, before: int, now: int) -> None:
+        """Note a commit of somebody who had lost the partition: it takes the offset back. A broker that has forgotten
+        everything says -1."""
+        if 0 <= now < before:
+            self.broken.append(f"the committed offset of {partition} went back from {before} to {now}")
+
 
 class CommitWatch:
     """Follows `mutations.fetched` and what the storage group has committed of it."""
@@ -57,6 +63,7 @@ class CommitWatch:
     def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, database: Any, watch: Watch) -> None:
         self._consumer, self._admin, self._database, self._watch = consumer, admin, database, watch
         self._ahead: defaultdict[TopicPartition, dict[int, str]] = defaultdict(dict)  # ids by offset, not passed yet
+        self._committed: dict[TopicPartition, int] = {}
 
     async def look(self) -> None:
         """Offsets first, then the topic, then the ledger: it can only be further than it was at the commit."""
@@ -67,6 +74,8 @@ class CommitWatch:
         passed: set[str] = set()
         for partition, mine in self._ahead.items():
             until = committed[partition].offset if partition in committed else -1
+            self._watch.see_commit(partition, self._committed.get(partition, -1), until)
+            self._committed[partition] = until
             for offset in [each for each in mine if each < until]:
                 passed.add(mine.pop(offset))
         if passed:

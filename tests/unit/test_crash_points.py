@@ -32,6 +32,11 @@ def test_armed_point_kills_the_first_who_passes_and_nobody_else(tmp_path: Path) 
     assert passing_by(POINTS[0], **{VARIABLE: str(tmp_path)}) == 0
 
 
+def test_point_may_be_armed_with_another_signal(tmp_path: Path) -> None:
+    (tmp_path / POINTS[0]).write_text("SIGTERM")
+    assert passing_by(POINTS[0], **{VARIABLE: str(tmp_path)}) == -signal.SIGTERM
+
+
 def test_every_point_has_its_place_in_the_code_of_its_service_and_only_one() -> None:
     placed = [
         (name, path.relative_to(ROOT / "services").parts[0])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from standardwebhooks import Webhook
 
 from deploy.demo.receiver import Callback
@@ -168,4 +169,13 @@ def test_commit_that_passes_unfinished_work_is_seen() -> None:
     watch.see_passed({*found, "unknown"}, found, to_come={"comes again"})
     assert watch.broken == []
     watch.see_passed({"m1"}, {"m1": {"status": "applying", "parked": None}}, set())
+    assert len(watch.broken) == 1
+
+
+def test_commit_that_goes_back_is_seen() -> None:
+    watch = Watch()
+    for before, now in ((-1, 0), (0, 7), (7, 7)):
+        watch.see_commit(TopicPartition("mutations.fetched", 0), before, now)
+    assert watch.broken == []
+    watch.see_commit(TopicPartition("mutations.fetched", 0), 7, 6)
     assert len(watch.broken) == 1
