@@ -136,7 +136,9 @@ class Client:
         counts, errors = await self._wire.call(lambda: in_turn(self._server, self._wire, targets, ordered))
         if errors:
             raise ClientBulkWriteException({"error": None, "writeErrors": errors, "writeConcernErrors": []}, True)
-        return SimpleNamespace(update_results=[SimpleNamespace(matched_count=max(count, 0)) for count in counts])
+        matched = [max(count, 0) for count in counts]
+        results = [SimpleNamespace(matched_count=count) for count in matched]
+        return SimpleNamespace(update_results=results, matched_count=sum(matched))
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Any]:

@@ -19,7 +19,7 @@ from tests.torture.watch import watching
 from tests.torture.world import LEASE_SECONDS, SESSION_SECONDS, World, open_world
 
 RANDOM_SHARE: Final = 0.2
-ASLEEP: Final = (SESSION_SECONDS + 1.5, SESSION_SECONDS + 4.0)  # longer than session and lease
+ASLEEP: Final = (SESSION_SECONDS + 2.0, SESSION_SECONDS + 6.0)  # longer than session and lease: others take over
 AWAKE_SECONDS: Final = 2.5  # for what a woken process tries with what it had in hand
 REFUSALS: Final = re.compile(r"^engine_(commit_errors|late_writes)_total\{\w+=\"([\w.]+)\"\} ([0-9.]+)$", re.MULTILINE)
 
