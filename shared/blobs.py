@@ -12,6 +12,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from multidict import CIMultiDict
 
+from shared.dependencies import DEPENDENCIES
 from shared.errors import BlobMissing, DependencyUnavailable
 from shared.filenames import content_disposition
 from shared.limits import MIB
@@ -186,4 +187,5 @@ def _translated(ignored: frozenset[str] = frozenset()) -> Iterator[None]:
             return
         raise DependencyUnavailable(SERVICE, error.response["Error"]["Code"]) from error
     except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+        DEPENDENCIES.failed(SERVICE)
         raise DependencyUnavailable(SERVICE, type(error).__name__) from error

@@ -14,11 +14,13 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
 from shared import events
+from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.kafka_access import client_options, security
 from shared.limits import KIB, MIB
 from shared.lost_logs import FromTheStart
 from shared.odd_records import read_odd_records
+from shared.process import closed
 from shared.settings import EngineSettings
 from shared.topics import Topic
 
@@ -28,7 +30,6 @@ POLL_MS: Final = 1000
 SLEEP_MS: Final = 5
 GATHER_SECONDS: Final = 0.1  # batches begin at least so far apart, so that each is worth its round trips
 METADATA_SECONDS: Final = 300.0
-DRAIN_SECONDS: Final = 10.0  # how long a stopping consumer waits for the batch in hand
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 Outgoing = tuple[str, events._Event, str]  # topic, event, traceparent
@@ -61,7 +62,9 @@ class Publisher:
                 self._pending += size
                 acknowledged.add_done_callback(lambda _: self._release(size))
                 await asyncio.shield(acknowledged)
+            DEPENDENCIES.answered("kafka")
         except (KafkaError, TimeoutError) as error:
+            DEPENDENCIES.failed("kafka")
             if self._dead():
                 self._on_dead()
             raise DependencyUnavailable("kafka", type(error).__name__) from error
@@ -96,11 +99,13 @@ async def open_publisher(settings: EngineSettings, on_dead: Callable[[], None] =
     try:
         await producer.start()
     except KafkaError as error:
+        DEPENDENCIES.failed("kafka")
         raise DependencyUnavailable("kafka", type(error).__name__) from error
     try:
         yield Publisher(producer, on_dead, settings.kafka_send_seconds)
     finally:
-        await producer.stop()
+        # What an absent broker has not taken would be waited for: whoever sent it was told that its fate is unknown.
+        await closed(producer.stop(), "kafka.producer")
 
 
 class _WaitingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
@@ -112,30 +117,44 @@ class _WaitingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Any:
         return await super().getmany(*partitions, timeout_ms=max(timeout_ms, POLL_MS), max_records=max_records)
 
+    async def stop(self) -> None:
+        """Leave the group, which frees the partitions at once; an absent broker notices by itself later."""
+        await closed(super().stop(), "kafka.consumer")
 
-class _WaitingBroker(KafkaBroker):
+
+class ConsumingBroker(KafkaBroker):
+    """Consumes only."""
+
     async def start(self) -> None:
         """Connect, which chooses the consumer's class, and choose another."""
         await self.connect()
         read_odd_records()
         config = self.config.broker_config
         config.builder = partial(_WaitingConsumer, **config.builder.keywords)  # type: ignore[attr-defined]
-        await super().start()
+        try:
+            await super().start()
+        except KafkaError as error:
+            DEPENDENCIES.failed("kafka")
+            raise DependencyUnavailable("kafka", type(error).__name__) from error
+
+    async def hand_back(self, seconds: float) -> None:
+        """Take nothing more, wait so long for the batch in hand, give the partitions back."""
+        self.config.broker_config.graceful_timeout = seconds
+        await self.stop()
 
 
-def consuming_broker(settings: EngineSettings, metadata_seconds: float = METADATA_SECONDS) -> KafkaBroker:
+def consuming_broker(settings: EngineSettings, metadata_seconds: float = METADATA_SECONDS) -> ConsumingBroker:
     """FastStream's broker for consuming only, always with manual commits: FastStream's own defaults lose records.
 
     New topics that match a pattern are found after `metadata_seconds`.
     """
-    return _WaitingBroker(
+    return ConsumingBroker(
         settings.kafka_bootstrap,
         security=security(settings),
         metadata_max_age_ms=int(metadata_seconds * 1000),
         consumer_only=True,
         ack_policy=AckPolicy.MANUAL,
         apply_types=False,
-        graceful_timeout=DRAIN_SECONDS,
         logger=None,
     )
 

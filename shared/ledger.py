@@ -25,7 +25,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from shared import uploads
+from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
+from shared.process import closed
 from shared.settings import EngineSettings
 
 Document = dict[str, Any]
@@ -110,6 +112,16 @@ def connect(settings: EngineSettings, timeout_seconds: float = 10.0) -> Client:
     return open_client(settings.mongodb_uri.get_secret_value(), timeout_seconds, settings.mongodb_ca_file)
 
 
+@asynccontextmanager
+async def connected(settings: EngineSettings, timeout_seconds: float = 10.0) -> AsyncIterator[Client]:
+    """The same while the block runs; an absent database does not delay its end."""
+    client = connect(settings, timeout_seconds)
+    try:
+        yield client
+    finally:
+        await closed(client.close(), "mongodb")
+
+
 def open_client(uri: str, timeout_seconds: float = 10.0, ca_file: Path | None = None) -> Client:
     """The same for a URI; with `ca_file` over TLS, and no other authority is trusted.
 
@@ -137,8 +149,11 @@ async def translated() -> AsyncIterator[None]:
         yield
     except PyMongoError as error:
         if is_absence(error):
+            DEPENDENCIES.failed("mongodb")
             raise DependencyUnavailable("mongodb", type(error).__name__) from error
+        DEPENDENCIES.answered("mongodb")
         raise
+    DEPENDENCIES.answered("mongodb")
 
 
 def is_absence(error: BaseException | None) -> bool:

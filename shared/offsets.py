@@ -11,12 +11,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.kafka_access import client_options
+from shared.process import closed
 from shared.settings import EngineSettings
 from shared.topics import Topic, group_of
 
 POLL_SECONDS: Final = 1.0
+ASK_MS: Final = 10_000  # a broker that does not answer such a question is away
 Note = dict[TopicPartition, int]
 
 
@@ -84,19 +87,23 @@ class _translated:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (KafkaError, TimeoutError)):
+            DEPENDENCIES.failed("kafka")
             raise DependencyUnavailable("kafka", type(error).__name__) from error
+        if error is None:
+            DEPENDENCIES.answered("kafka")
 
 
 @asynccontextmanager
 async def open_offsets(settings: EngineSettings) -> AsyncIterator[BrokerOffsets]:
     """Connected readers of offsets; no consumer group is joined."""
-    consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
-    admin = AIOKafkaAdminClient(**client_options(settings))
+    options = client_options(settings) | {"request_timeout_ms": ASK_MS}
+    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(**options)
     try:
         with _translated():
             await consumer.start()
             await admin.start()
         yield BrokerOffsets(consumer, admin)
     finally:
-        await consumer.stop()
-        await admin.close()
+        await closed(consumer.stop(), "kafka.offsets")
+        await closed(admin.close(), "kafka.admin")

@@ -1,38 +1,47 @@
-"""What every process does alike: leave on SIGTERM, measure its loop's lag, answer healthz, readyz and metrics."""
+"""What every process does alike: start, leave on SIGTERM within its grace time, answer healthz, readyz and metrics."""
 
 import asyncio
 import contextlib
 import gc
 import signal
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import structlog
+import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from shared.observability import LOOP_LAG
+from shared.errors import DependencyUnavailable
+from shared.health import Health
+from shared.loop_guard import LoopGuard
+from shared.settings import EngineSettings
 
 log = structlog.get_logger()
-LAG_EVERY_SECONDS: Final = 0.5
-LAG_SAMPLES: Final = 120
+DRAINING_SHARE: Final = 0.6  # of the grace time, for work in hand; the rest is for handing back and closing
+CLOSE_SECONDS: Final = 1.5  # for closing one thing of which nothing depends any more
 GC_THRESHOLDS: Final = (10_000, 20, 50)
 
 
 class Lifecycle:
     """`ready` while work is taken in; `stopping` is set by SIGTERM, SIGINT or `fail`, which makes the exit code 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_seconds: float = 25.0) -> None:
         self.ready = False
         self.exit_code = 0
         self.stopping = asyncio.Event()
+        self._grace_seconds = grace_seconds
+        self._told_at: float | None = None
+        self._guard: LoopGuard | None = None
 
-    def listen(self) -> None:
-        """Take SIGTERM and SIGINT as the request to drain and leave."""
+    def listen(self, blocked_seconds: float) -> None:
+        """Take SIGTERM and SIGINT as the request to drain and leave; end when the loop stands still for so long."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        self._guard = LoopGuard(loop, blocked_seconds)
+        self._guard.start()
 
     def start(self) -> None:
         """Everything is built: take work in.
@@ -46,9 +55,20 @@ class Lifecycle:
         self.ready = True
 
     def stop(self) -> None:
-        """Drain and leave."""
+        """Drain and leave within the grace time; what is not done by then is cut off, which loses nothing."""
+        if self._told_at is None:
+            self._told_at = time.monotonic()
+            log.info("service.leaving", grace_seconds=self._grace_seconds)
         self.ready = False
         self.stopping.set()
+        if self._guard:
+            self._guard.leave_within(self._grace_seconds)
+
+    @property
+    def draining_seconds(self) -> float:
+        """How long work in hand may still be waited for."""
+        spent = 0.0 if self._told_at is None else time.monotonic() - self._told_at
+        return max(self._grace_seconds * DRAINING_SHARE - spent, 0.0)
 
     def fail(self) -> None:
         """Only a restart helps: drain and leave with exit code 1; the supervisor starts a new process."""
@@ -56,11 +76,12 @@ class Lifecycle:
         self.stop()
 
 
-def health_app(lifecycle: Lifecycle, healthy: Callable[[], bool] = lambda: True) -> web.Application:
-    """`/healthz` (200 or 503), `/readyz` (503 while starting or draining), `/metrics` (Prometheus text)."""
+def health_app(lifecycle: Lifecycle, health: Health) -> web.Application:
+    """`/healthz` (503 when stuck), `/readyz` (503 while starting or draining), `/metrics` (Prometheus text)."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(status=200 if healthy() else 503, text="ok\n" if healthy() else "stuck\n")
+        alive, text = health.report()
+        return web.Response(status=200 if alive else 503, text=text)
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(
@@ -109,12 +130,26 @@ async def background(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def watch_loop_lag() -> None:
-    """Keep the worst lag of the last minute in a gauge."""
-    loop = asyncio.get_running_loop()
-    samples: deque[float] = deque(maxlen=LAG_SAMPLES)
-    while True:
-        due = loop.time() + LAG_EVERY_SECONDS
-        await asyncio.sleep(LAG_EVERY_SECONDS)
-        samples.append(loop.time() - due)
-        LOOP_LAG.set(max(samples))
+async def closed(closing: Awaitable[object], what: str, seconds: float = CLOSE_SECONDS) -> None:
+    """Wait so long for something to close, then leave it behind: nothing depends on it, and we are leaving."""
+    try:
+        async with asyncio.timeout(seconds):
+            await closing
+    except TimeoutError:
+        log.warning("stop.left_behind", what=what)
+
+
+def run_service(main: Callable[[Lifecycle], Coroutine[Any, Any, None]], settings: EngineSettings) -> int:
+    """Run a service until it is told to stop; the exit code. What it can't start without: 1, start it again."""
+
+    async def run() -> int:
+        lifecycle = Lifecycle(settings.grace_seconds)
+        lifecycle.listen(settings.loop_blocked_seconds)
+        await main(lifecycle)
+        return lifecycle.exit_code
+
+    try:
+        return uvloop.run(run())
+    except DependencyUnavailable as error:
+        log.error("start.failed", dependency=error.dependency, error=str(error))
+        return 1

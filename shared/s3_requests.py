@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from yarl import URL
 
+from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.limits import KIB
 from shared.tls import trusting
@@ -94,8 +95,10 @@ class SignedRequests:
                 reason = type(error).__name__
                 continue
             if answer.status not in TRANSIENT:
+                DEPENDENCIES.answered(SERVICE)
                 return answer
             reason = answer.code or str(answer.status)
+        DEPENDENCIES.failed(SERVICE)
         raise DependencyUnavailable(SERVICE, reason)
 
     async def _attempt(self, method: str, key: str, headers: dict[str, str], payload: Payload) -> Answer:

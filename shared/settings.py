@@ -52,6 +52,8 @@ class EngineSettings(BaseSettings):
     health_host: str = "127.0.0.1"
     health_port: int = Field(default=0, ge=0, le=65535)  # 0: any free port
     log_level: str = "info"
+    grace_seconds: float = Field(default=25.0, gt=0)  # from SIGTERM to the end; less than whoever stops us allows
+    loop_blocked_seconds: float = Field(default=30.0, ge=2)  # an event loop that stands still so long ends the process
 
     @property
     def kafka_drain_seconds(self) -> float:

@@ -17,7 +17,9 @@ from shared.topics import Topic
 
 log = structlog.get_logger()
 EVERY_SECONDS: Final = 5.0
-STUCK_SECONDS: Final = 60.0
+SAID_SECONDS: Final = 20.0  # then /healthz says so
+STUCK_SECONDS: Final = 45.0  # with the looks before and after it: gone within 60 s
+HUNG_SECONDS: Final = 300.0  # with something in hand: longer than anything that ends by itself
 
 
 class Watched(Protocol):
@@ -32,34 +34,55 @@ class Watched(Protocol):
 
 
 class Watchdog:
-    """Stuck: our partitions have lag, nothing is in hand here, and nothing of them was committed for 60 s.
+    """Stuck: our partitions have lag, nothing is in hand here, and nothing of them was committed for 45 s.
 
-    Who has no partition watches all of them: a group may have lost its members without anybody's notice.
+    With something in hand: nothing for five minutes, though none of our servers is `lost`. Who has no partition
+    watches all of them: a group may have lost its members without anybody's notice.
     """
 
-    def __init__(self, offsets: BrokerOffsets, topic: Topic, watched: Watched, on_stuck: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        offsets: BrokerOffsets,
+        topic: Topic,
+        watched: Watched,
+        on_stuck: Callable[[], None],
+        lost: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._offsets, self._topic, self._watched, self._on_stuck = offsets, topic, watched, on_stuck
+        self._lost = lost
         self._seen: Note = {}
-        self._since = time.monotonic()
+        self._now = self._idle_since = self._unmoved_since = time.monotonic()
+
+    def reason(self) -> str:
+        """Why it seems stuck, for /healthz; empty as a rule."""
+        still, idle = self._now - self._unmoved_since, self._now - self._idle_since
+        if idle < SAID_SECONDS and still < HUNG_SECONDS / 2:
+            return ""
+        name = self._topic if isinstance(self._topic, str) else "commands"
+        return f"{name} has lag, and nothing of it was committed for {max(still, idle):.0f} s"
 
     async def run(self) -> None:
         """Look every few seconds, for ever."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             if await self.stuck(time.monotonic()):
-                log.critical("consumer.stuck", topic=str(self._topic))
+                log.critical("consumer.stuck", topic=str(self._topic), in_hand=not self._watched.idle)
                 self._on_stuck()
 
     async def stuck(self, now: float) -> bool:
         """Look once; an absent broker is no reason to leave."""
+        self._now = now
         try:
             every = await self._offsets.ends(self._topic)
             ends = {each: end for each, end in every.items() if each in self._watched.assigned} or every
             reached = await self._offsets.reached(self._topic, ends) if ends else {}
         except DependencyUnavailable:
-            self._since = now
+            self._idle_since = self._unmoved_since = now
             return False
         lag = any(ends[partition] != reached[partition] for partition in ends)  # beyond the end: of a log that is gone
-        if not lag or reached != self._seen or not self._watched.idle:
-            self._seen, self._since = reached, now
-        return now - self._since > STUCK_SECONDS
+        moved, self._seen = not lag or reached != self._seen, reached
+        if moved or not self._watched.idle:
+            self._idle_since = now
+        if moved or self._lost():
+            self._unmoved_since = now
+        return now - self._idle_since > STUCK_SECONDS or now - self._unmoved_since > HUNG_SECONDS

@@ -252,7 +252,7 @@ class IngestStand:
         self.reads, self.keeps = InMemoryReads(self.ledger), RecordingKeeps(self.ledger)
         self.resets = InMemoryResets()
         self.registry, self.topics = InMemoryRegistry(), InMemoryTopics()
-        self.ready = True
+        self.ready, self.stuck = True, ""
         self.bodies = bodies or BodyReader()
         self.gateway = Gateway(
             keys=self.keys,
@@ -270,6 +270,7 @@ class IngestStand:
             topics=self.topics,
             policy=EgressPolicy(),
             ready=lambda: self.ready,
+            health=lambda: (not self.stuck, f"stuck: {self.stuck}\n" if self.stuck else "ok\n"),
         )
         self.app = build(self.gateway)
 

@@ -1,5 +1,6 @@
 """A small webhook receiver: keeps every callback with its headers."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -21,11 +22,13 @@ class Callback:
 
 
 class Receiver:
-    """Callbacks by the last part of the path they came to; answers 204, or what `status` says."""
+    """Callbacks by the last part of the path they came to; answers 204, or what `status` says, behind a gate."""
 
     def __init__(self) -> None:
         self.callbacks: dict[str, list[Callback]] = {}
         self.status = 204
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     def routes(self) -> list[web.RouteDef]:
         """POST takes a callback under /hooks/, GET lists them as JSON."""
@@ -36,6 +39,7 @@ class Receiver:
         wanted = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("webhook-")}
         taken = self.callbacks.setdefault(request.match_info["name"], [])
         taken.append(Callback(wanted, body, time.perf_counter()))
+        await self.gate.wait()
         return web.Response(status=self.status)
 
     async def _list(self, request: web.Request) -> web.Response:

@@ -16,6 +16,7 @@ SERVICES: Final = ("ingest", "fetcher", "storage", "notifier")
 TENANTS: Final = ("demo", "other")
 BUCKET: Final = "mutation-engine"
 PARTITIONS: Final = 4
+GRACE_SECONDS: Final = 15
 ALLOWED_LOOPBACK: Final = "127.0.0.0/8,::1/128"
 
 
@@ -40,6 +41,7 @@ def engine_env(state: StateDir, ports: PortNumbers, allow_loopback: bool, idempo
         "ENGINE_SECRETS_KEY_FILE": str(state.secrets_key),
         "ENGINE_EGRESS_ALLOW": ALLOWED_LOOPBACK if allow_loopback else "",
         "ENGINE_HEALTH_HOST": LOOPBACK,
+        "ENGINE_GRACE_SECONDS": str(GRACE_SECONDS),
     }
 
 
@@ -62,8 +64,11 @@ def service_spec(name: str, env: Mapping[str, str], ports: PortNumbers, extra: M
     """One service; ingest answers /readyz on its public port, the others on their health port."""
     port = ports["http"] if name == "ingest" else ports[f"{name}.health"]
     own = {"ENGINE_HTTP_PORT" if name == "ingest" else "ENGINE_HEALTH_PORT": str(port)}
+    if name == "ingest":
+        own["ENGINE_NOTICE_SECONDS"] = "0"  # there is no load balancer
     # Variables of other programs must not change ours: an AWS profile here, for instance.
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ENGINE_"))}
     tuning = {key: value for key, value in os.environ.items() if key == "ENGINE_LOG_LEVEL"}
     argv = [sys.executable, "-m", f"services.{name}.main"]
-    return ChildSpec(name, argv, {**inherited, **tuning, **env, **own, **extra}, partial(says_ok, port, "/readyz"))
+    given = {**inherited, **tuning, **env, **own, **extra}
+    return ChildSpec(name, argv, given, partial(says_ok, port, "/readyz"), GRACE_SECONDS + 2)

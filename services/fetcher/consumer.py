@@ -17,7 +17,7 @@ from shared.crash_points import crash_point
 from shared.errors import Undecodable
 from shared.events import MutationAccepted
 from shared.observability import EVENTS_HANDLED
-from shared.process import Lifecycle
+from shared.process import Lifecycle, closed
 
 IN_FLIGHT = Gauge("engine_fetcher_in_flight", "Mutations taken in and not passed on")
 log = structlog.get_logger()
@@ -91,7 +91,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Take nothing in, wait so long for what is in flight, commit, drop the rest."""
         self._leaving = self._stopped = True
         await self._drain(seconds)
-        await self.commit()
+        await closed(self.commit(), "commit")
         self._drop()
 
     async def _work_off(self, taken: Sequence[Taken]) -> None:

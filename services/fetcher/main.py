@@ -6,7 +6,6 @@ from functools import partial
 from typing import Final
 
 import httpx2
-import uvloop
 from aiokafka import TopicPartition
 
 from services.fetcher.consumer import FetchConsumer
@@ -19,11 +18,13 @@ from shared import topics
 from shared.blobs import open_blobs
 from shared.broker import attach, consuming_broker, open_publisher
 from shared.consume import DeadLetters
+from shared.dependencies import DEPENDENCIES
 from shared.egress import EgressPolicy, open_egress_client
-from shared.ledger import connect, databases
+from shared.health import Health
+from shared.ledger import connected, databases
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
-from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.process import Lifecycle, background, health_app, health_server, run_service
 from shared.watchdog import Watchdog
 
 BATCH_RECORDS: Final = 64
@@ -31,16 +32,15 @@ OPEN_FILES: Final = 16_384
 SPAN: Final = 8192  # records of a partition that may wait behind one slow download
 
 
-async def run(settings: FetcherSettings) -> int:
-    """Run until told to stop; the exit code."""
-    lifecycle = Lifecycle()
-    lifecycle.listen()
+async def run(settings: FetcherSettings, lifecycle: Lifecycle) -> None:
+    """Run until told to stop."""
+    health = Health()
     policy = EgressPolicy.from_settings(settings.egress_allow)
     connections = httpx2.Limits(max_connections=settings.in_flight, keepalive_expiry=5.0)
     broker = consuming_broker(settings)
     async with (
-        health_server(settings.health_host, settings.health_port, health_app(lifecycle)),
-        connect(settings) as mongo,
+        health_server(settings.health_host, settings.health_port, health_app(lifecycle, health)),
+        connected(settings) as mongo,
         open_blobs(settings) as blobs,
         open_publisher(settings, lifecycle.fail) as publisher,
         open_offsets(settings) as offsets,
@@ -59,15 +59,15 @@ async def run(settings: FetcherSettings) -> int:
             handler, DeadLetters(publisher), window, lifecycle, BATCH_RECORDS, settings.kafka_drain_seconds
         )
         attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer.on_batch, consumer, BATCH_RECORDS)
-        watchdog = Watchdog(offsets, topics.ACCEPTED, consumer, lifecycle.fail)
+        watchdog = Watchdog(offsets, topics.ACCEPTED, consumer, lifecycle.fail, DEPENDENCIES.any_lost)
+        health.watch(watchdog.reason)
         commits = partial(consumer.commit_every, settings.commit_seconds)
-        async with background(watch_loop_lag, watchdog.run, commits, on_failure=lifecycle.fail):
+        async with background(health.watch_loop_lag, watchdog.run, commits, on_failure=lifecycle.fail):
             await broker.start()
             lifecycle.start()
             await lifecycle.stopping.wait()
-            await consumer.stop(settings.drain_seconds)
-            await broker.stop()
-    return lifecycle.exit_code
+            await consumer.stop(lifecycle.draining_seconds)
+            await broker.hand_back(lifecycle.draining_seconds)
 
 
 def allow_open_files() -> None:
@@ -81,4 +81,4 @@ if __name__ == "__main__":
     loaded = FetcherSettings()
     configure_logging("fetcher", loaded.log_level)
     allow_open_files()
-    sys.exit(uvloop.run(run(loaded)))
+    sys.exit(run_service(partial(run, loaded), loaded))

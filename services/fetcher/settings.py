@@ -13,7 +13,6 @@ class FetcherSettings(EngineSettings):
 
     in_flight: int = Field(default=limits.DOWNLOADS_IN_FLIGHT, ge=1)  # mutations, and downloads, a process
     commit_seconds: float = Field(default=0.5, gt=0)
-    drain_seconds: float = Field(default=20.0, ge=0)  # for work in flight after SIGTERM
     host_wait_seconds: float = Field(default=30.0, gt=0)  # for a place at a source's host, then it is put off
     spool_directory: Path | None = None  # the system's temporary directory when not set; should be a disk
     user_agent: str = "mutation-engine-fetcher/1.0"

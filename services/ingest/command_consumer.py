@@ -14,6 +14,7 @@ from shared import limits, topics
 from shared.broker import Record, attach, consuming_broker
 from shared.consume import BatchConsumer, DeadLetters, Delivery, header
 from shared.crash_points import crash_point
+from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.observability import next_traceparent
 from shared.offsets import open_offsets
@@ -32,8 +33,20 @@ RETRY_SECONDS: Final = 1.0
 class CommandConsumer:
     """Consumes whenever there is a broker: the gateway goes on without. `consume` is an endless job."""
 
-    def __init__(self, settings: EngineSettings, handler: CommandHandler, letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        handler: CommandHandler,
+        letters: DeadLetters,
+        draining_seconds: Callable[[], float],
+    ) -> None:
         self._settings, self._handler, self._letters = settings, handler, letters
+        self._draining_seconds = draining_seconds
+        self._watchdog: Watchdog | None = None
+
+    def stuck(self) -> str:
+        """Why it seems stuck; empty as a rule."""
+        return self._watchdog.reason() if self._watchdog else ""
 
     async def consume(self) -> None:
         """Connect as soon as a broker answers, and anew when the consumer stands still, until cancelled."""
@@ -58,11 +71,12 @@ class CommandConsumer:
         async with open_offsets(self._settings) as offsets:
             try:
                 await broker.start()
-                watchdog = Watchdog(offsets, pattern, batches, restart)
-                async with background(watchdog.run, on_failure=restart):
+                self._watchdog = Watchdog(offsets, pattern, batches, restart, DEPENDENCIES.any_lost)
+                async with background(self._watchdog.run, on_failure=restart):
                     yield
             finally:
-                await broker.stop()
+                self._watchdog = None
+                await broker.hand_back(self._draining_seconds())
 
     def _received(self, record: Record) -> Delivery[Received]:
         trace, kind = next_traceparent(header(record, "traceparent")), header(record, "ce_type")

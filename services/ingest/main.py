@@ -1,11 +1,11 @@
 """The ingest service: takes writes over HTTP, answers reads, relays the ledger to Kafka. Composition root."""
 
+import asyncio
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
 
 import structlog
-import uvloop
 
 from services.ingest.api.app import build
 from services.ingest.api.body import BodyReader
@@ -31,27 +31,25 @@ from shared.addresses import EgressPolicy
 from shared.blobs import open_blobs
 from shared.consume import DeadLetters
 from shared.content.judge import judge_bytes
+from shared.health import Health
 from shared.leases import Leases
-from shared.ledger import CONTROL_DATABASE, connect, databases, open_database
+from shared.ledger import CONTROL_DATABASE, connected, databases, open_database
 from shared.observability import configure_logging
-from shared.process import Lifecycle, background, watch_loop_lag
+from shared.process import Lifecycle, background, run_service
 from shared.resets import Resets
 from shared.tenant_registry import open_registry
 from shared.tenant_topics import KafkaTopics
 from shared.tenants import open_tenants
 
 
-async def run(settings: IngestSettings) -> int:
-    """Build everything, work until told to stop; the exit code."""
-    lifecycle = Lifecycle()
-    lifecycle.listen()
+async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
+    """Build everything, work until told to stop."""
+    health = Health()
     async with AsyncExitStack() as stack:
-        client = connect(settings, settings.mongodb_timeout_seconds)
-        stack.push_async_callback(client.close)
+        client = await stack.enter_async_context(connected(settings, settings.mongodb_timeout_seconds))
         blobs = await stack.enter_async_context(open_blobs(settings))
 
-        patient_client = connect(settings)
-        stack.push_async_callback(patient_client.close)
+        patient_client = await stack.enter_async_context(connected(settings))
         kafka, outbox = PatientKafka(settings), MongoOutbox(patient_client)
         leases = Leases(open_database(patient_client, CONTROL_DATABASE))
         every = settings.relay_seconds
@@ -60,12 +58,13 @@ async def run(settings: IngestSettings) -> int:
         lost = LostEvents(outbox, partial(kafka.pipeline_passed, keep_lease), relay.publish_again)
         watch_lost = partial(watch, lost, keep_lease, ENVIRONMENTS, every)
         jobs = (kafka.connect, relay.run, relay.recount, relay.look, watch_lost)
-        await stack.enter_async_context(background(watch_loop_lag, *jobs, on_failure=lifecycle.fail))
+        await stack.enter_async_context(background(health.watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
         ledger, policy = MongoLedger(client), EgressPolicy.from_settings(settings.egress_allow)
         intake = Intake(ledger, relay, blobs, MongoKeeps(databases(client)))
         commands = CommandHandler(intake, Rejections(ledger, kafka), policy)
-        consumer = CommandConsumer(settings, commands, DeadLetters(kafka))
+        consumer = CommandConsumer(settings, commands, DeadLetters(kafka), lambda: lifecycle.draining_seconds)
+        health.watch(consumer.stuck)
         await stack.enter_async_context(background(consumer.consume, on_failure=lifecycle.fail))
         gateway = Gateway(
             keys=open_tenants(client, settings),
@@ -82,19 +81,21 @@ async def run(settings: IngestSettings) -> int:
             topics=KafkaTopics(settings),
             policy=policy,
             ready=lambda: lifecycle.ready,
+            health=health.report,
         )
-        await stack.enter_async_context(serve(build(gateway), settings, lifecycle.fail))
+        serving = serve(build(gateway), settings, lifecycle.fail, lambda: lifecycle.draining_seconds)
+        await stack.enter_async_context(serving)
         lifecycle.start()
         structlog.get_logger().info("service.ready")
         await lifecycle.stopping.wait()
-    return lifecycle.exit_code
+        await asyncio.sleep(min(settings.notice_seconds, lifecycle.draining_seconds))
 
 
 def main() -> None:
     """Run until SIGTERM."""
     settings = IngestSettings()
     configure_logging("ingest", settings.log_level)
-    sys.exit(uvloop.run(run(settings)))
+    sys.exit(run_service(partial(run, settings), settings))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,10 @@ class _Listening(Server):
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp, settings: IngestSettings, broke: Callable[[], None]) -> AsyncIterator[None]:
-    """Take requests while the block runs; then take no new ones and give those in hand `drain_seconds`.
+async def serve(
+    app: ASGIApp, settings: IngestSettings, broke: Callable[[], None], draining_seconds: Callable[[], float]
+) -> AsyncIterator[None]:
+    """Take requests while the block runs; then take no new ones and give those in hand `draining_seconds`.
 
     `broke` is called when the server ends by itself. HTTP/1.1 only; headers must come within `http_header_seconds`,
     also those of the next request on a connection: idle ones end then, too.
@@ -79,7 +81,7 @@ async def serve(app: ASGIApp, settings: IngestSettings, broke: Callable[[], None
     finally:
         stopping = True
         server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait({running}, timeout=settings.drain_seconds)
+        await asyncio.wait({running}, timeout=draining_seconds())
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -31,7 +31,7 @@ class IngestSettings(EngineSettings):
     spool_directory: Path | None = None  # the system's temporary directory when not set; should be a disk
     mongodb_timeout_seconds: float = Field(default=1.5, ge=0.1)  # 0 would be none at all
     relay_seconds: float = Field(default=5.0, gt=0)  # between two looks for what waits, or stands still
-    drain_seconds: float = Field(default=10.0, ge=0)  # for requests in hand and for the relay, after SIGTERM
+    notice_seconds: float = Field(default=3.0, ge=0)  # from SIGTERM on, for load balancers to see that /readyz is 503
 
     def upload_rules(self) -> UploadRules:
         """Those about temporary uploads."""

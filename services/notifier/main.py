@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from random import SystemRandom
@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import httpx2
 import structlog
-import uvloop
 
 from services.notifier import metrics
 from services.notifier.attempts import MongoAttempts
@@ -33,20 +32,22 @@ from shared import topics
 from shared.broker import Publisher, attach, consuming_broker, open_publisher
 from shared.consume import BatchConsumer, DeadLetters, decode
 from shared.crash_points import crash_point
+from shared.dependencies import DEPENDENCIES
 from shared.egress import EgressPolicy, open_egress_client
 from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
-from shared.ledger import Client, connect, databases
+from shared.health import Health
+from shared.ledger import Client, connected, databases
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
-from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.process import Lifecycle, background, health_app, health_server, run_service
 from shared.tenant_topics import KafkaTopics
 from shared.tenants import open_tenants
 from shared.watchdog import Watchdog
 
 log = structlog.get_logger()
 
-LAST_WRITE_SECONDS = 4.0  # with what is in flight, shorter than a supervisor's patience
+LAST_WRITE_SECONDS = 3.0
 IDLE_CONNECTION_SECONDS = 4.0  # below what receivers usually keep: they must not close a connection as it is used
 
 
@@ -58,7 +59,6 @@ class Deliverer:
         policy = EgressPolicy.from_settings(settings.egress_allow)
         retries = RetryPolicy(settings.callback_pauses, settings.callback_least_pause_seconds)
         sender = HttpSender(http, policy, settings.callback_seconds)
-        self._stop_seconds = settings.stop_seconds
         self._courier = Courier(open_tenants(client, settings), sender, retries, rng)
         self.ledger = MongoLedger(places)
         clock = DatabaseClock(client)
@@ -77,12 +77,15 @@ class Deliverer:
         return not got_no_answer(dispatched)
 
     @asynccontextmanager
-    async def running(self, on_failure: Callable[[], None]) -> AsyncIterator[None]:
-        """Poll and record while the block runs; then finish what is in flight, write results, give leases back."""
-        async with background(self.recorder.run, on_failure=on_failure):
-            async with background(self.poller.run, on_failure=on_failure):
+    async def running(self, lifecycle: Lifecycle) -> AsyncIterator[None]:
+        """Poll and record while the block runs; then finish what is in flight, write results, give leases back.
+
+        What is cut off, or was sent and can't be recorded, is sent again under the same id.
+        """
+        async with background(self.recorder.run, on_failure=lifecycle.fail):
+            async with background(self.poller.run, on_failure=lifecycle.fail):
                 yield
-            left = await self.dispatcher.drain(self._stop_seconds)
+            left = await self.dispatcher.drain(lifecycle.draining_seconds)
         try:
             async with asyncio.timeout(LAST_WRITE_SECONDS):
                 await self.recorder.flush()
@@ -111,7 +114,7 @@ def _room(settings: NotifierSettings) -> Room:
 
 @asynccontextmanager
 async def consuming(
-    settings: NotifierSettings, deliverer: Deliverer, publisher: Publisher, lifecycle: Lifecycle
+    settings: NotifierSettings, deliverer: Deliverer, publisher: Publisher, lifecycle: Lifecycle, health: Health
 ) -> AsyncIterator[None]:
     """Consume `mutations.completed` while the block runs."""
     outcomes = KafkaOutcomes(publisher, KafkaTopics(settings))
@@ -134,43 +137,39 @@ async def consuming(
     async with open_offsets(settings) as offsets:
         await broker.start()
         try:
-            watchdog = Watchdog(offsets, topics.COMPLETED, batches, lifecycle.fail)
+            watchdog = Watchdog(offsets, topics.COMPLETED, batches, lifecycle.fail, DEPENDENCIES.any_lost)
+            health.watch(watchdog.reason)
             async with background(watchdog.run, on_failure=lifecycle.fail):
                 yield
         finally:
-            await broker.stop()
+            await broker.hand_back(lifecycle.draining_seconds)
 
 
-async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> int:
-    """Serve until asked to leave; the exit code."""
-    lifecycle.listen()
-    app = health_app(lifecycle)
+async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> None:
+    """Serve until asked to leave."""
+    health = Health()
+    app = health_app(lifecycle, health)
     policy = EgressPolicy.from_settings(settings.egress_allow)
     connections = httpx2.Limits(max_connections=settings.callbacks_in_flight, keepalive_expiry=IDLE_CONNECTION_SECONDS)
     async with (
         health_server(settings.health_host, settings.health_port, app),
-        background(watch_loop_lag, on_failure=lifecycle.fail),
-        connect(settings) as client,
+        background(health.watch_loop_lag, on_failure=lifecycle.fail),
+        connected(settings) as client,
         open_publisher(settings, lifecycle.fail) as publisher,
         open_egress_client(policy, user_agent=USER_AGENT, limits=connections) as http,
     ):
         deliverer = Deliverer(settings, client, http)
         # Intake ends first, then what is in flight, then the connections.
-        async with deliverer.running(lifecycle.fail), consuming(settings, deliverer, publisher, lifecycle):
+        async with deliverer.running(lifecycle), consuming(settings, deliverer, publisher, lifecycle, health):
             lifecycle.start()
             await lifecycle.stopping.wait()
-    return lifecycle.exit_code
 
 
 def main() -> None:
-    """Run the service as ENGINE_* says."""
+    """Run until SIGTERM."""
     settings = NotifierSettings()
     configure_logging("notifier", settings.log_level)
-    try:
-        sys.exit(uvloop.run(run(settings, Lifecycle())))
-    except DependencyUnavailable as error:
-        log.error("start.failed", dependency=error.dependency)
-        sys.exit(1)
+    sys.exit(run_service(partial(run, settings), settings))
 
 
 if __name__ == "__main__":

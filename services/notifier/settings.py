@@ -26,7 +26,6 @@ class NotifierSettings(EngineSettings):
     result_linger_seconds: float = 0.1  # results that end meanwhile are written together
     completed_batch: int = 500
     completed_every_seconds: float = 0.1  # batches start at least so far apart, so that they are worth a round trip
-    stop_seconds: float = 5.0  # for what is in flight; what is cut off is sent again under the same id
 
     @field_validator("callback_pauses", mode="before")
     @classmethod

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-import uvloop
 
 from services.storage.belongings import MongoBelongings
 from services.storage.consumer import FetchedConsumer, attach_consumer
@@ -31,12 +30,14 @@ from shared.blobs import open_blobs
 from shared.broker import consuming_broker, open_publisher
 from shared.consume import DeadLetters
 from shared.content.judge import judge
+from shared.dependencies import DEPENDENCIES
 from shared.events import Environment
+from shared.health import Health
 from shared.leases import Leases
-from shared.ledger import CONTROL_DATABASE, Client, connect, open_database
+from shared.ledger import CONTROL_DATABASE, Client, connected, open_database
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
-from shared.process import Lifecycle, background, health_app, health_server, watch_loop_lag
+from shared.process import Lifecycle, background, health_app, health_server, run_service
 from shared.resets import Resets
 from shared.tenants import open_tenants
 from shared.watchdog import Watchdog
@@ -46,15 +47,13 @@ SANDBOX: Final[Environment] = "sandbox"
 NO_AGE: Final = timedelta(0)
 
 
-async def run(settings: StorageSettings) -> int:
-    """Build everything, work until told to stop; the exit code."""
-    lifecycle = Lifecycle()
-    lifecycle.listen()
+async def run(settings: StorageSettings, lifecycle: Lifecycle) -> None:
+    """Build everything, work until told to stop."""
+    health = Health()
     async with AsyncExitStack() as stack:
-        app = health_app(lifecycle)
+        app = health_app(lifecycle, health)
         await stack.enter_async_context(health_server(settings.health_host, settings.health_port, app))
-        client = connect(settings)
-        stack.push_async_callback(client.close)
+        client = await stack.enter_async_context(connected(settings))
         producer = await stack.enter_async_context(open_publisher(settings, lifecycle.fail))
         blobs = await stack.enter_async_context(open_blobs(settings))
         offsets = await stack.enter_async_context(open_offsets(settings))
@@ -88,14 +87,15 @@ async def run(settings: StorageSettings) -> int:
             partial(repeat, "erasures", settings.expiry_seconds, leases.hold, repeat_erasures, lasting),
             *_nights(settings, client, leases),
         )
-        watchdog = Watchdog(offsets, topics.FETCHED, batches, lifecycle.fail)
-        await stack.enter_async_context(background(watch_loop_lag, watchdog.run, *jobs, on_failure=lifecycle.fail))
+        watchdog = Watchdog(offsets, topics.FETCHED, batches, lifecycle.fail, DEPENDENCIES.any_lost)
+        health.watch(watchdog.reason)
+        jobs += (health.watch_loop_lag, watchdog.run)
+        await stack.enter_async_context(background(*jobs, on_failure=lifecycle.fail))
         await broker.start()
-        stack.push_async_callback(broker.stop)
         lifecycle.start()
         structlog.get_logger().info("service.ready")
         await lifecycle.stopping.wait()
-    return lifecycle.exit_code
+        await broker.hand_back(lifecycle.draining_seconds)
 
 
 def _nights(settings: StorageSettings, client: Client, leases: Leases) -> Iterator[Job]:
@@ -109,7 +109,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = StorageSettings()
     configure_logging("storage", settings.log_level)
-    sys.exit(uvloop.run(run(settings)))
+    sys.exit(run_service(partial(run, settings), settings))
 
 
 if __name__ == "__main__":

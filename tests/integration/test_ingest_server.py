@@ -27,11 +27,9 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def running(stand: IngestStand, drain_seconds: float = 5.0, connections: int = 100) -> AsyncIterator[int]:
-    settings = IngestSettings(
-        http_port=free_port(), http_header_seconds=0.5, http_connections=connections, drain_seconds=drain_seconds
-    )
+    settings = IngestSettings(http_port=free_port(), http_header_seconds=0.5, http_connections=connections)
     broke: list[bool] = []
-    async with serve(stand.app, settings, lambda: broke.append(True)):
+    async with serve(stand.app, settings, lambda: broke.append(True), lambda: drain_seconds):
         yield await eventually(lambda: reachable(settings.http_port), PATIENCE)
     assert broke == []
 
@@ -140,6 +138,6 @@ async def test_port_that_is_taken_is_told() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         broke = asyncio.Event()
-        settings = IngestSettings(http_port=taken.getsockname()[1], drain_seconds=1)
-        async with serve(IngestStand().app, settings, broke.set), asyncio.timeout(PATIENCE):
+        settings = IngestSettings(http_port=taken.getsockname()[1])
+        async with serve(IngestStand().app, settings, broke.set, lambda: 1.0), asyncio.timeout(PATIENCE):
             await broke.wait()

@@ -73,7 +73,7 @@ async def served(stand: IngestStand) -> AsyncIterator[int]:
             raise AssertionError("not listening yet") from error
         writer.close()
 
-    async with serve(stand.app, IngestSettings(http_port=port, drain_seconds=5), lambda: None):
+    async with serve(stand.app, IngestSettings(http_port=port), lambda: None, lambda: 5.0):
         await eventually(reachable)
         yield port
 

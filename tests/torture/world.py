@@ -36,7 +36,7 @@ SHARED: Final = {
 }
 OWN: Final = {
     "ingest": {"ENGINE_RELAY_SECONDS": "2"},
-    "fetcher": {"ENGINE_DRAIN_SECONDS": "3"},
+    "fetcher": {"ENGINE_GRACE_SECONDS": "5"},
     "storage": {
         "ENGINE_SWEEP_SECONDS": "1.5",
         "ENGINE_DEADLINE_SECONDS": "5",

@@ -6,7 +6,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.errors import DependencyUnavailable
-from shared.watchdog import STUCK_SECONDS, Watchdog
+from shared.watchdog import HUNG_SECONDS, SAID_SECONDS, STUCK_SECONDS, Watchdog
 
 OURS, THEIRS = TopicPartition("mutations.accepted", 0), TopicPartition("mutations.accepted", 1)
 LATER = STUCK_SECONDS + 1
@@ -85,3 +85,30 @@ async def test_an_absent_broker_is_no_reason_to_leave(away_at: float) -> None:
     offsets.away = False
 
     assert not await watchdog.stuck(away_at + 1)
+
+
+async def test_health_says_it_before_the_process_leaves() -> None:
+    _, watchdog = await seen(Offsets(), Consumer())
+    assert watchdog.reason() == ""
+    assert not await watchdog.stuck(SAID_SECONDS + 1)
+
+    assert watchdog.reason() == "mutations.accepted has lag, and nothing of it was committed for 21 s"
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_something_in_hand_for_ever_is_stuck_unless_a_server_of_ours_is_away(lost: bool) -> None:
+    watchdog = Watchdog(Offsets(), OURS.topic, Consumer(idle=False), lambda: None, lambda: lost)  # type: ignore[arg-type]
+    assert not await watchdog.stuck(0.0)
+    assert not await watchdog.stuck(HUNG_SECONDS - 1)
+
+    assert await watchdog.stuck(HUNG_SECONDS + 1) is not lost
+
+
+async def test_slow_work_that_has_just_ended_is_not_stuck_before_its_commit() -> None:
+    consumer = Consumer(idle=False)
+    offsets = Offsets()
+    _, watchdog = await seen(offsets, consumer)
+    assert not await watchdog.stuck(LATER)
+    consumer.idle = True
+
+    assert not await watchdog.stuck(LATER + 1)

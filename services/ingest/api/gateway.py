@@ -46,6 +46,7 @@ class Gateway:
     topics: TenantTopics
     policy: EgressPolicy
     ready: Callable[[], bool]
+    health: Callable[[], tuple[bool, str]]
 
     async def caller(self, request: Request) -> Caller:
         """Who calls; raises Problem unauthorized or rate_limited before anything else of the request is looked at.

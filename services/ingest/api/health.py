@@ -11,17 +11,18 @@ from services.ingest.api.gateway import gateway_of
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/healthz", **describe.plain("Alive"))
+@router.get("/healthz", **describe.plain("Alive, and what is wrong", 503))
 async def healthz(request: Request) -> Response:
-    """200 while the event loop serves requests."""
-    return PlainTextResponse("ok\n")
+    """503 when something is stuck that only a restart helps; an absent server of ours is told of with 200."""
+    alive, text = gateway_of(request).health()
+    return PlainTextResponse(text, 200 if alive else 503)
 
 
 @router.get("/readyz", **describe.plain("Ready for requests", 503))
 async def readyz(request: Request) -> Response:
     """503 while starting or draining; an absent MongoDB does not count: it answers every write with 503 itself."""
     ready = gateway_of(request).ready()
-    return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
+    return PlainTextResponse("ready\n") if ready else PlainTextResponse("not ready\n", 503, {"Retry-After": "2"})
 
 
 @router.get("/metrics", **describe.plain("Metrics in Prometheus' text format"))

@@ -1,0 +1,73 @@
+"""A thread that ends a process whose event loop stands still, or which does not leave within its grace time.
+
+It counts its own looks, not the time: a process that was stopped for an hour (SIGSTOP, a sleeping laptop) goes on.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger()
+EVERY_SECONDS: Final = 1.0
+TELLING_SECONDS: Final = 2.0  # who reads our log may be what blocks
+
+
+class LoopGuard(threading.Thread):
+    """Asks the loop every second for a sign of life; too many questions without an answer end the process."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, blocked_seconds: float, end: Callable[[int], object] = os._exit
+    ):
+        super().__init__(name="loop-guard", daemon=True)
+        self._loop, self._end, self._thread = loop, end, threading.get_ident()
+        self._most = int(blocked_seconds / EVERY_SECONDS)
+        self._unanswered = 0
+        self._left: int | None = None
+
+    def leave_within(self, seconds: float) -> None:
+        """The process is leaving; it ends then, whatever is still under way."""
+        if self._left is None:
+            self._left = int(seconds / EVERY_SECONDS)
+
+    def run(self) -> None:
+        """Look for ever."""
+        while True:
+            time.sleep(EVERY_SECONDS)
+            if why := self.look():
+                self._tell(why)
+                self._end(1)
+                return
+
+    def look(self) -> str:
+        """Look once; why the process must end, and nothing as a rule."""
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                return "stop.cut"
+        if self._unanswered > self._most:
+            return "loop.blocked"
+        try:
+            self._loop.call_soon_threadsafe(self._answer)
+            self._unanswered += 1
+        except RuntimeError:  # the loop has ended, and the process is about to
+            self._unanswered = 0
+        return ""
+
+    def _answer(self) -> None:
+        self._unanswered = 0
+
+    def _tell(self, why: str) -> None:
+        frame = sys._current_frames().get(self._thread)
+        stack = "".join(traceback.format_stack(frame))
+        tasks = [repr(task.get_coro()) for task in asyncio.all_tasks(self._loop)]
+        # Whoever does not read our log may be what blocks: that must not keep us here.
+        telling = threading.Thread(target=lambda: log.critical(why, stack=stack, tasks=tasks), daemon=True)
+        telling.start()
+        telling.join(TELLING_SECONDS)
