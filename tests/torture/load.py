@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -55,10 +55,19 @@ class Target:
 class Load:
     """`writes` grows by what is promised; `send` returns when all of them are."""
 
-    def __init__(self, world: World, size: int, per_second: float | None = None, senders: int = 12) -> None:
+    def __init__(
+        self,
+        world: World,
+        size: int,
+        per_second: float | None = None,
+        senders: int = 12,
+        topic_share: float = TOPIC_SHARE,
+        file_bytes: int = FILE_BYTES,
+    ) -> None:
         self.client: Client = world.client
         self.size, self.writes = size, list[Write]()
         self.repeated = 0  # requests that were sent again because nobody had answered, or with 503
+        self._topic_share, self._file_bytes = topic_share, file_bytes
         self._senders, self._pause = senders, senders / per_second if per_second else 0.0
         self._rng = Random(world.rng.random())
         self._name = f"t{self._rng.randrange(16**6):06x}"
@@ -73,17 +82,17 @@ class Load:
 
     async def send(self) -> list[Write]:
         """Send everything; what was promised. The pauses between the writes of a sender keep the rate."""
-        async with _producing(self._kafka) as producer:
+        async with _producing(self._kafka) if self._topic_share else nullcontext() as producer:
             await asyncio.gather(*(self._sender(producer) for _ in range(self._senders)))
         return self.writes
 
-    async def _sender(self, producer: AIOKafkaProducer) -> None:
+    async def _sender(self, producer: AIOKafkaProducer | None) -> None:
         loop = asyncio.get_running_loop()
         next_at = loop.time() + self._rng.random() * self._pause
         while self._begun < self.size:
             await asyncio.sleep(next_at - loop.time())
             next_at = max(next_at + self._pause, loop.time() - 5 * self._pause)  # what was missed is made good
-            by_topic = self._rng.random() < TOPIC_SHARE
+            by_topic = self._rng.random() < self._topic_share
             if not by_topic and self._begun + ARRAY <= self.size and self._rng.random() < ARRAY_SHARE / 3:
                 self._begun += ARRAY
                 await self._array([self._write("create") for _ in range(ARRAY)])
@@ -91,7 +100,7 @@ class Load:
             self._begun += 1
             kind = self._rng.choice(KINDS) if len(self._pool) > 5 else "create"
             write = self._write(kind)
-            await (self._command(producer, write) if by_topic else self._request(write))
+            await (self._command(producer, write) if by_topic and producer else self._request(write))
 
     def _write(self, kind: str) -> Write:
         rng, write = self._rng, Write(f"{self._name}-{secrets.token_hex(6)}", kind)
@@ -118,7 +127,7 @@ class Load:
         return {"attachmentIds": write.remove} if write.kind == "remove" else dict(write.fields)
 
     def _file(self, write: Write, name: str) -> Json:
-        head, tail = padded_pdf(FILE_BYTES)
+        head, tail = padded_pdf(self._file_bytes)
         content = head + name.encode().ljust(UNIQUE_BYTES, b"-") + tail
         write.files[name] = digest(content)
         if self._rng.random() < URL_SHARE:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.torture import kills, stops
+from tests.torture import kills, outages, stops
 from tests.torture.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -17,6 +17,13 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "100 SIGSTOPs longer than session and lease: 0 stale writes accepted, at least 50 refusals seen",
         stops.play,
         brokers=("kafka",),
+        short_broker="kafka",
+    ),
+    Scenario(
+        "outages",
+        "Kafka away for 60 s: 1,000 mutations accepted meanwhile, all finished within 60 s of its return; "
+        "MongoDB away: 503 problem+json in < 2 s; object store away for 60 s: 0 failed",
+        outages.play,
         short_broker="kafka",
     ),
 )
