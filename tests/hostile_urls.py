@@ -22,7 +22,7 @@ class Hostile(NamedTuple):
 class Trap(NamedTuple):
     """A name below ZONE, why it is hostile, and its answers, one a look-up, the last one for ever.
 
-    An answer is a list of addresses, UNKNOWN, or SILENT. `{good}` stands for an address that the policy permits.
+    An answer is a list of addresses, UNKNOWN, or SILENT. GOOD stands for an address that the policy permits.
     """
 
     name: str
@@ -36,14 +36,19 @@ class Trap(NamedTuple):
         """The whole name."""
         return f"{self.name}.{ZONE}"
 
-    @property
-    def url(self) -> str:
-        """To a file there."""
-        return f"{self.scheme}://{self.host}{f':{self.port}' if self.port else ''}/cv.pdf"
+    def url(self, under: str = "") -> str:
+        """To a file there; or at a name under it, which has the same answers, all of them once more."""
+        return f"{self.scheme}://{under and f'{under}.'}{self.host}{f':{self.port}' if self.port else ''}/cv.pdf"
+
+    def look_ups(self, tries: int) -> int:
+        """Of one download: one a try, and only what gave no answer, or a good one, is tried again."""
+        first = self.answers[0]
+        return tries if first in ((), UNKNOWN, SILENT) else 2 if first == (GOOD,) else 1
 
 
 ZONE: Final = "traps.example"
-GOOD: Final = "{good}"
+HONEST: Final = f"honest.{ZONE}"  # always leads to the good address
+GOOD: Final = "good"
 UNKNOWN: Final = "unknown"
 SILENT: Final = "silent"
 
@@ -174,6 +179,10 @@ HOSTILE: Final = (
     *(Hostile(url, reason, code) for reason, code, urls in _URLS for url in urls),
 )
 HOSTILE_URLS: Final = tuple(each.url for each in HOSTILE)
+# Where a redirect leads to them, these are references to a file of the origin itself, which has none of them.
+_PATHS: Final = ("127.0.0.1", "127.0.0.1:80/", "/127.0.0.1", "http:127.0.0.1", "http:/127.0.0.1/", "http:///127.0.0.1/")
+_ODD: Final = ("http://?127.0.0.1", "ht\ntp://127.0.0.1/")
+AS_REFERENCES: Final = dict.fromkeys((*_PATHS, *_ODD), "source_not_found") | {"": "source_error"}
 
 _ADDRESSES: Final = (
     ("loopback", ("127.0.0.1", "127.8.8.8", "0.0.0.0", "::1", "::")),

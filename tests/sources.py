@@ -55,11 +55,11 @@ class Source:
 
 @asynccontextmanager
 async def open_source(
-    answer: Answer, tls: ssl.SSLContext | None = None, at: str = "127.0.0.1"
+    answer: Answer, tls: ssl.SSLContext | None = None, at: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Source]:
-    """A running source, with TLS where a context is given."""
+    """A running source, with TLS where a context is given; raises OSError when the port is taken."""
     source = Source(answer)
-    server = await asyncio.start_server(source.serve, at, 0, ssl=tls)
+    server = await asyncio.start_server(source.serve, at, port, ssl=tls)
     source.port = server.sockets[0].getsockname()[1]
     yield source
     server.close()

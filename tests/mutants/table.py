@@ -144,6 +144,20 @@ MUTANTS: Final = (
         "unit/test_egress.py::test_name_with_any_refused_address_is_refused",
     ),
     Mutant(
+        "only content is counted of what an origin sends",
+        "shared/framing.py",
+        "        if self._taken > FRAMING_BYTES + 2 * content:",
+        "        if content > FRAMING_BYTES * 1000:",
+        "unit/test_rude_origins.py::test_endless_framing_is_cut_after_little",
+    ),
+    Mutant(
+        "a filtered port looks unlike a closed one",
+        "services/notifier/sender.py",
+        "(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)",
+        "(httpx2.ConnectError, httpx2.UnsupportedProtocol)",
+        "integration/test_rude_receivers.py::test_what_can_not_be_reached_can_not_be_told_apart",
+    ),
+    Mutant(
         "a file of one byte more is taken",
         "services/fetcher/downloader.py",
         "                if spool.size > limits.URL_FILE_BYTES:",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.torture import kills, outages, stops
+from tests.torture import hostile_urls, kills, outages, stops
 from tests.torture.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -25,5 +25,11 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "MongoDB away: 503 problem+json in < 2 s; object store away for 60 s: 0 failed",
         outages.play,
         short_broker="kafka",
+    ),
+    Scenario(
+        "hostile_urls",
+        "150+ hostile URLs as file, target of a redirect and callback: 0 connections, one look-up each, stable codes",
+        hostile_urls.play,
+        short_broker="tansu",
     ),
 )

@@ -21,17 +21,13 @@ from shared.events import FileError
 from shared.lookups import ThreadedLookup
 from shared.urls import UrlRefused, check_url
 from tests.fence import Seen, TrapNames, fenced
-from tests.hostile_urls import GOOD, HOSTILE, HOSTILE_URLS, SILENT, TRAPS, UNKNOWN, Trap
+from tests.hostile_urls import AS_REFERENCES, HOSTILE, HOSTILE_URLS, TRAPS
 from tests.sources import Source, open_source
 
 ORIGIN = "127.77.0.1"  # the only permitted address: a redirect has to come from somewhere
 POLICY = EgressPolicy.from_settings([f"{ORIGIN}/32"])
 PUBLIC = EgressPolicy()
 UNREACHABLE = FileError(code="source_unreachable", message=OUTCOME_CODES["source_unreachable"].advice)
-# As the target of a redirect these are references to a file of the origin itself, which has none of them.
-_PATHS = ("127.0.0.1", "127.0.0.1:80/", "/127.0.0.1", "http:127.0.0.1", "http:/127.0.0.1/", "http:///127.0.0.1/")
-_ODD = ("http://?127.0.0.1", "ht\ntp://127.0.0.1/")
-REFERENCES = dict.fromkeys((*_PATHS, *_ODD), "source_not_found") | {"": "source_error"}
 
 
 @pytest.fixture
@@ -60,12 +56,6 @@ def downloader(client: httpx2.AsyncClient, policy: EgressPolicy = POLICY) -> Htt
     return HttpDownloader(client, policy, pauses=(0.0, 0.0))
 
 
-def look_ups_promised(trap: Trap) -> int:
-    """One a try, and what is refused is not tried again: only names without an answer, or with a good one at first."""
-    without_answer = trap.answers[0] in ((), UNKNOWN, SILENT)
-    return limits.DOWNLOAD_TRIES if without_answer else 2 if trap.answers[0] == (GOOD,) else 1
-
-
 def test_the_list_is_long_labelled_and_without_repetition() -> None:
     assert len(HOSTILE_URLS) == len(set(HOSTILE_URLS)) >= 200
     assert len({trap.host for trap in TRAPS}) == len(TRAPS) >= 40
@@ -82,7 +72,7 @@ def test_each_is_refused_for_its_spelling_with_its_code() -> None:
 
 
 def test_the_traps_are_spelt_well_so_only_their_look_up_shows_them() -> None:
-    assert all(check_url(trap.url, PUBLIC) for trap in TRAPS)
+    assert all(check_url(trap.url(), PUBLIC) for trap in TRAPS)
 
 
 async def test_as_a_file_none_is_dialled_or_looked_up(seen: Seen, names: TrapNames) -> None:
@@ -123,7 +113,7 @@ async def test_as_the_target_of_a_redirect_none_is_dialled(seen: Seen, names: Tr
             found[url] = await downloader(client).download(way)
             asked[url] = names.asked.total()
     codes = {url: result.code for url, result in found.items() if isinstance(result, FileError)}
-    assert codes == dict.fromkeys(HOSTILE_URLS, "source_unreachable") | REFERENCES
+    assert codes == dict.fromkeys(HOSTILE_URLS, "source_unreachable") | AS_REFERENCES
     assert set(seen.connects) == {(ORIGIN, source.port)}
     assert seen.look_ups == []
     assert {url: count for url, count in asked.items() if count > 1} == {}
@@ -131,12 +121,12 @@ async def test_as_the_target_of_a_redirect_none_is_dialled(seen: Seen, names: Tr
 
 @pytest.mark.parametrize("way", ["file", "redirect"])
 async def test_a_trap_is_seen_by_one_look_up_and_not_dialled(way: str, seen: Seen, names: TrapNames) -> None:
-    async with leading_to(*(trap.url for trap in TRAPS)) as (source, ways), guarded(names) as client:
+    async with leading_to(*(trap.url() for trap in TRAPS)) as (source, ways), guarded(names) as client:
         download = downloader(client).download
-        found = {trap.host: await download(ways[trap.url] if way == "redirect" else trap.url) for trap in TRAPS}
+        found = {trap.host: await download(ways[trap.url()] if way == "redirect" else trap.url()) for trap in TRAPS}
     assert found == dict.fromkeys(found, UNREACHABLE)
     assert {host for host, _ in seen.connects} <= {ORIGIN}
-    assert names.asked == {trap.host: look_ups_promised(trap) for trap in TRAPS}
+    assert names.asked == {trap.host: trap.look_ups(limits.DOWNLOAD_TRIES) for trap in TRAPS}
     # Only the name that was good at first was dialled, at its good address, and never again.
     assert [place for place in seen.connects if place[1] != source.port] == [(ORIGIN, 80)]
 
@@ -144,7 +134,7 @@ async def test_a_trap_is_seen_by_one_look_up_and_not_dialled(way: str, seen: See
 async def test_a_trap_is_no_receiver(seen: Seen, names: TrapNames) -> None:
     async with guarded(names) as client:
         sender = HttpSender(client, POLICY)
-        found = {trap.host: await sender.send(trap.url, {}, b"{}") for trap in TRAPS}
+        found = {trap.host: await sender.send(trap.url(), {}, b"{}") for trap in TRAPS}
         assert {(answer.status, answer.error, answer.text) for answer in found.values()} == {(None, "unreachable", "")}
         assert names.asked == dict.fromkeys(found, 1)
         again = await sender.send("http://rebinds.traps.example/", {}, b"{}")
