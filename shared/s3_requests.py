@@ -92,13 +92,14 @@ class SignedRequests:
             try:
                 answer = await self._attempt(method, key, dict(headers or {}), _payload(body, start, size))
             except (aiohttp.ClientError, OSError) as error:
+                DEPENDENCIES.failed(SERVICE)
                 reason = type(error).__name__
                 continue
             if answer.status not in TRANSIENT:
                 DEPENDENCIES.answered(SERVICE)
                 return answer
+            DEPENDENCIES.failed(SERVICE)
             reason = answer.code or str(answer.status)
-        DEPENDENCIES.failed(SERVICE)
         raise DependencyUnavailable(SERVICE, reason)
 
     async def _attempt(self, method: str, key: str, headers: dict[str, str], payload: Payload) -> Answer:

@@ -17,7 +17,9 @@ from shared.topics import TopicSpec
 log = structlog.get_logger()
 
 SEND_SECONDS: Final = 3.0
-AVOID_SECONDS: Final = 15.0
+# After the first failure, the second in a row, and so on: short at first, because a broker may only have hiccuped, and
+# what passes by meanwhile is owed until the sweeper publishes it again.
+AVOID_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 
 class Topics(Protocol):
@@ -33,6 +35,7 @@ class KafkaOutcomes:
     def __init__(self, publisher: Publisher, made: Topics, clock: Callable[[], float] = time.monotonic) -> None:
         self._publisher, self._topics, self._clock = publisher, made, clock
         self._known: set[str] = set()
+        self._failures: dict[str, int] = {}  # in a row, by tenant
         self._avoid_until: dict[str, float] = {}
 
     async def publish(self, outcomes: Sequence[TopicOutcome]) -> set[str]:
@@ -56,8 +59,10 @@ class KafkaOutcomes:
         except (DependencyUnavailable, TimeoutError) as error:
             log.warning("outcomes.unpublished", tenant=tenant, count=len(group), error=str(error))
             self._known.discard(tenant)
-            self._avoid_until[tenant] = self._clock() + AVOID_SECONDS
+            failures = self._failures[tenant] = self._failures.get(tenant, 0) + 1
+            self._avoid_until[tenant] = self._clock() + AVOID_SECONDS[min(failures, len(AVOID_SECONDS)) - 1]
             return set()
+        self._failures.pop(tenant, None)
         self._avoid_until.pop(tenant, None)
         return {outcome.completed.event.mutation_id for outcome in group}
 

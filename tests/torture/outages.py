@@ -3,17 +3,19 @@
 import asyncio
 import re
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from deploy.stack.ports import LOOPBACK, Ports
 from deploy.stack.services import SERVICES
-from tests.e2e.client import Answer, Client
+from tests.e2e.client import Answer, Client, Json
 from tests.retry import eventually
 from tests.torture.facts import unfinished
-from tests.torture.load import Load, Write
+from tests.torture.load import FILE_BYTES, Load, Write
 from tests.torture.proxy import Mode, Proxy
 from tests.torture.scenario import Findings, Run
 from tests.torture.verdict import PATIENCE_SECONDS, judge
@@ -38,6 +40,9 @@ class Size:
         """Mutations a second, so that all are sent well before the server is back."""
         return mutations / (0.75 * self.away)
 
+
+WARM_UP: Final = 10  # mutations before the first outage
+THEIR_OWN: Final = {"nothing_removed"}  # ends of writes that would end so without any outage, too
 
 SHORT: Final = Size(5.0, 40, 10, 20)
 LONG: Final = Size(60.0, 1000, 60, 200)
@@ -80,10 +85,11 @@ class Outage:
     refusals: list[tuple[float, Answer]] = field(default_factory=list)
     told: int = 0  # services whose metrics told of it
 
-    async def play(self, world: World, size: Size, file_bytes: int) -> list[Write]:
+    async def play(self, world: World, size: Size) -> list[Write]:
         """Take the server away, write, bring it back, wait until all is done."""
         clock = asyncio.get_running_loop().time
         client = noting(world.client)
+        file_bytes = LARGE_BYTES if self.server == "s3" else FILE_BYTES
         load = Load(world, self.mutations, size.rate(self.mutations), topic_share=0.0, file_bytes=file_bytes)
         load.client = client
         async with self.away(world):
@@ -177,42 +183,65 @@ def cut(proxy: Proxy, mode: Mode) -> Away:
     return away
 
 
+WAYS: Final = {"stopped": stopped, "gone": gone}
+
+
 async def play(run: Run) -> Findings:
     """See the module."""
-    size, findings = (SHORT if run.short else LONG), Findings()
+    findings = Findings()
+    if run.short:
+        every = [Outage("kafka stopped", stopped("kafka"), SHORT.without_kafka)]
+        every += [Outage("mongodb stopped", stopped("mongodb"), SHORT.without_mongodb)]
+        every += [Outage("s3 gone", gone("s3"), SHORT.without_s3)]
+        await _play(run, SHORT, every, findings)
+        return findings
+    every = [Outage(f"kafka {how}", way("kafka"), LONG.without_kafka) for how, way in WAYS.items()]
+    every += [Outage("mongodb stopped", stopped("mongodb"), LONG.without_mongodb)]
+    every += [Outage("s3 stopped", stopped("s3"), LONG.without_s3)]
+    await _play(run, LONG, every, findings)
+    await _play_behind_proxies(replace(run, directory=run.directory / "proxies"), findings)
+    return findings
+
+
+async def _play_behind_proxies(run: Run, findings: Findings) -> None:
+    """A network that is cut, or swallows everything, in front of servers that are well."""
+    run.directory.mkdir(exist_ok=True)
     ports = Ports(run.directory / "ports.json")  # the same that the stack will take
-    writes: list[Write] = []
-    async with (
-        Proxy(LOOPBACK, ports["mongodb"]) as mongodb,
-        Proxy(LOOPBACK, ports["s3"]) as s3,
-    ):
-        through = {"ENGINE_MONGODB_URI": f"mongodb://{LOOPBACK}:{mongodb.port}"}
+    async with Proxy(LOOPBACK, ports["mongodb"]) as mongodb, Proxy(LOOPBACK, ports["s3"]) as s3:
+        # Without directConnection the driver would ask the server where it lives, and go there.
+        through = {"ENGINE_MONGODB_URI": f"mongodb://{LOOPBACK}:{mongodb.port}/?directConnection=true"}
         through |= {"ENGINE_S3_ENDPOINT": f"http://{LOOPBACK}:{s3.port}"}
         every = [
-            Outage("kafka stopped", stopped("kafka"), size.without_kafka),
-            Outage("mongodb stopped", stopped("mongodb"), size.without_mongodb),
-            Outage("s3 cut", cut(s3, Mode.CUT), size.without_s3),
+            Outage("mongodb cut", cut(mongodb, Mode.CUT), LONG.without_mongodb),
+            Outage("mongodb silent", cut(mongodb, Mode.SILENT), LONG.without_mongodb),
+            Outage("s3 cut", cut(s3, Mode.CUT), LONG.without_s3),
         ]
-        if not run.short:
-            every += [
-                Outage("kafka gone", gone("kafka"), size.without_kafka),
-                Outage("mongodb cut", cut(mongodb, Mode.CUT), size.without_mongodb),
-                Outage("mongodb silent", cut(mongodb, Mode.SILENT), size.without_mongodb),
-                Outage("s3 stopped", stopped("s3"), size.without_s3),
-            ]
-        async with open_world(run, dict.fromkeys(SERVICES, through)) as world:
-            for outage in every:
-                large = LARGE_BYTES if outage.name.startswith("s3") else 4096
-                writes += await outage.play(world, size, large)
-                findings.figures[outage.name] = outage.figures()
-                _expect(outage, findings, timed=not run.short)
-                for name in SERVICES:
-                    await eventually(lambda name=name: _well(world, name), READY_SECONDS)  # type: ignore[misc]
-            facts = await judge(world, writes, findings, replay=not run.short)
-    failed = [each for each in facts.mutations.values() if each["status"] == "failed"]
-    findings.figures["failed"] = len(failed)
-    findings.expect(not failed, f"{len(failed)} mutations failed: {[each['_id'] for each in failed[:5]]}")
-    return findings
+        await _play(run, LONG, every, findings, through)
+
+
+async def _play(
+    run: Run, size: Size, every: Sequence[Outage], findings: Findings, env: Mapping[str, str] | None = None
+) -> None:
+    async with open_world(run, dict.fromkeys(SERVICES, env or {})) as world:
+        writes = await Load(world, WARM_UP, topic_share=0.0).send()
+        for outage in every:
+            writes += await outage.play(world, size)
+            findings.figures[outage.name] = outage.figures()
+            _expect(outage, findings, timed=not run.short)
+            for name in SERVICES:
+                await eventually(partial(_well, world, name), READY_SECONDS)
+        judged = Findings()
+        facts = await judge(world, writes, judged, replay=not run.short)
+    findings.broken += judged.broken
+    failed = Counter(_code(each) for each in facts.mutations.values() if each["status"] == "failed")
+    of_ours = {code: count for code, count in failed.items() if code not in THEIR_OWN}
+    findings.figures["lost"] = findings.figures.get("lost", 0) + judged.figures["lost"]
+    findings.figures["failed"] = findings.figures.get("failed", 0) + sum(of_ours.values())
+    findings.expect(not of_ours, f"mutations failed: {of_ours}")
+
+
+def _code(mutation: Json) -> str:
+    return str(((mutation.get("outcome") or {}).get("error") or {}).get("code"))
 
 
 def _expect(outage: Outage, findings: Findings, timed: bool) -> None:

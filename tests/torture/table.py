@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.torture import hostile_urls, kills, outages, stops
+from tests.torture import hostile_urls, kills, outages, restarts, stops
 from tests.torture.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -24,6 +24,14 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "Kafka away for 60 s: 1,000 mutations accepted meanwhile, all finished within 60 s of its return; "
         "MongoDB away: 503 problem+json in < 2 s; object store away for 60 s: 0 failed",
         outages.play,
+        brokers=("kafka",),
+        short_broker="kafka",
+    ),
+    Scenario(
+        "restarts",
+        "Broker restarted 10 times: every service consumes again within 30 s, or leaves and consumes within 60 s",
+        restarts.play,
+        brokers=("kafka",),
         short_broker="kafka",
     ),
     Scenario(
