@@ -141,11 +141,14 @@ async def gather_facts(world: World, writes: list[Write]) -> Facts:
     return facts
 
 
-async def unfinished(world: World, writes: list[Write]) -> dict[str, int]:
-    """What is still under way, counted; empty when everything that was promised has ended and been told."""
+async def unfinished(world: World, unknown: set[str]) -> dict[str, int]:
+    """What is still under way, counted; empty when everything has ended and been told. `unknown` are the keys of
+    commands that the ledger may not hold yet: those that it holds are taken out."""
     async with open_database(world.handle) as database:
         counts = {lane: await database.mutations.count_documents({"lane": lane}) for lane in LANES}
         counts["pending callbacks"] = await database.deliveries.count_documents({"status": "pending"})
-        known = {each["key"] async for each in database.mutations.find({}, {"key": 1})}
-    counts["not accepted yet"] = sum(write.key not in known for write in writes)
+        if unknown:
+            query = {"key": {"$in": sorted(unknown)}}
+            unknown -= {each["key"] async for each in database.mutations.find(query, {"key": 1})}
+    counts["commands not accepted yet"] = len(unknown)
     return {name: count for name, count in counts.items() if count}

@@ -16,7 +16,7 @@ from tests.torture.load import Load
 from tests.torture.scenario import Findings, Run
 from tests.torture.verdict import judge
 from tests.torture.watch import watching
-from tests.torture.world import LEASE_SECONDS, SESSION_SECONDS, World, open_world
+from tests.torture.world import LEASE_SECONDS, QUICK_SWEEPS, SESSION_SECONDS, World, open_world
 
 RANDOM_SHARE: Final = 0.2
 ASLEEP: Final = (SESSION_SECONDS + 2.0, SESSION_SECONDS + 6.0)  # longer than session and lease: others take over
@@ -109,7 +109,7 @@ class Stopper:
 async def play(run: Run) -> Findings:
     """See the module."""
     size, findings = (SHORT if run.short else LONG), Findings()
-    async with open_world(run) as world:
+    async with open_world(run, QUICK_SWEEPS if run.short else None) as world:
         replicas = [world.start_replica(service, 2) for service in size.services]
         for name in replicas:
             await world.ready(name)

@@ -53,6 +53,15 @@ OWN: Final = {
         "ENGINE_DELIVERY_POLL_SECONDS": "1",
     },
 }
+# For short forms without large base64 files, which need their time between staging and acceptance.
+QUICK_SWEEPS: Final = {
+    "storage": {
+        "ENGINE_STAGING_SWEEP_SECONDS": "1",
+        "ENGINE_STAGING_AGE_SECONDS": "2",
+        "ENGINE_RECONCILE_SECONDS": "1.5",
+        "ENGINE_RECONCILE_AGE_SECONDS": "2",
+    }
+}
 READY_SECONDS: Final = 60.0
 
 
