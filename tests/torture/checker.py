@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -30,19 +31,22 @@ def every_promise_ended(facts: Facts) -> list[str]:
 
 
 def one_terminal_outcome(facts: Facts) -> list[str]:
-    """Ledger, callbacks and the tenant's topic tell one and the same outcome of a mutation."""
-    told: defaultdict[str, list[Json]] = defaultdict(list)
+    """Ledger, callbacks and the tenant's topic tell one and the same outcome of a mutation, with one time of its end: a
+    second end that says the same is a second end."""
+    told: defaultdict[str, list[tuple[str, Json]]] = defaultdict(list)
     for mutation in facts.mutations.values():
         if mutation.get("outcome"):
-            told[mutation["_id"]].append(mutation["outcome"])
-    for callback in facts.callbacks:
-        body = _verified(callback, facts.secret)
-        if body:
-            told[body["data"]["mutationId"]].append(body["data"])
-    for body in facts.published:
-        told[body["data"]["mutationId"]].append(body["data"])
-    differing = {name: outcomes for name, outcomes in told.items() if any(each != outcomes[0] for each in outcomes)}
-    return [f"{name} has {_distinct(outcomes)} outcomes" for name, outcomes in differing.items()]
+            told[mutation["_id"]].append((_stamp(mutation["endedAt"]), mutation["outcome"]))
+    callbacks = (body for callback in facts.callbacks if (body := _verified(callback, facts.secret)))
+    for body in (*callbacks, *facts.published):
+        told[body["data"]["mutationId"]].append((body["timestamp"], body["data"]))
+    differing = {name: ends for name, ends in told.items() if any(end != ends[0] for end in ends)}
+    return [f"{name} has ended in {_distinct(ends)} ways" for name, ends in differing.items()]
+
+
+def _stamp(at: datetime) -> str:
+    """As bodies write times."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def stored_bytes_are_those_sent(facts: Facts) -> list[str]:
@@ -211,8 +215,8 @@ def _repeated(names: Iterable[str]) -> list[str]:
     return sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
 
 
-def _distinct(outcomes: list[Json]) -> int:
-    return len({repr(sorted(each.items())) for each in outcomes})
+def _distinct(ends: list[tuple[str, Json]]) -> int:
+    return len({(stamp, repr(sorted(outcome.items()))) for stamp, outcome in ends})
 
 
 def nothing_changed(before: Facts, after: Facts) -> list[str]:

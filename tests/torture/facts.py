@@ -141,14 +141,15 @@ async def gather_facts(world: World, writes: list[Write]) -> Facts:
     return facts
 
 
-async def unfinished(world: World, unknown: set[str]) -> dict[str, int]:
-    """What is still under way, counted; empty when everything has ended and been told. `unknown` are the keys of
-    commands that the ledger may not hold yet: those that it holds are taken out."""
+async def unfinished(world: World, writes: list[Write], known: set[str] | None = None) -> dict[str, int]:
+    """What is still under way, counted; empty when everything has ended and been told. `known` grows by the keys of
+    commands that the ledger holds, so that they are not asked for again."""
+    held = set() if known is None else known
     async with open_database(world.handle) as database:
         counts = {lane: await database.mutations.count_documents({"lane": lane}) for lane in LANES}
         counts["pending callbacks"] = await database.deliveries.count_documents({"status": "pending"})
-        if unknown:
+        if unknown := {write.key for write in writes if write.by_topic} - held:
             query = {"key": {"$in": sorted(unknown)}}
-            unknown -= {each["key"] async for each in database.mutations.find(query, {"key": 1})}
-    counts["commands not accepted yet"] = len(unknown)
+            held |= {each["key"] async for each in database.mutations.find(query, {"key": 1})}
+    counts["commands not accepted yet"] = len(unknown - held)
     return {name: count for name, count in counts.items() if count}

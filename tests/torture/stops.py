@@ -20,6 +20,7 @@ from tests.torture.world import LEASE_SECONDS, QUICK_SWEEPS, SESSION_SECONDS, Wo
 
 RANDOM_SHARE: Final = 0.2
 ASLEEP: Final = (SESSION_SECONDS + 2.0, SESSION_SECONDS + 6.0)  # longer than session and lease: others take over
+PASSING_SECONDS: Final = 8.0  # a group that has just got a member back takes its time
 AWAKE_SECONDS: Final = 2.5  # for what a woken process tries with what it had in hand
 REFUSALS: Final = re.compile(r"^engine_(commit_errors|late_writes)_total\{\w+=\"([\w.]+)\"\} ([0-9.]+)$", re.MULTILINE)
 
@@ -78,7 +79,7 @@ class Stopper:
         for name in names:
             await self.look(name)
         chosen = set() if rng.random() < RANDOM_SHARE else self.points.choice(service, rng)
-        if chosen and await self.points.strike(chosen):
+        if chosen and await self.points.strike(chosen, PASSING_SECONDS):
             return next(name for name in names if self._stopped(name))
         while True:
             name = rng.choice(names)

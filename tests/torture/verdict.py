@@ -23,11 +23,11 @@ SWEEP_SECONDS: Final = 90.0  # within which a sweep and a reconcile have come ro
 async def settled(world: World, writes: list[Write], patience: float = PATIENCE_SECONDS) -> dict[str, int]:
     """Wait until nothing is under way, or nothing moves any more; what is left, counted."""
     loop = asyncio.get_running_loop()
-    unknown = {write.key for write in writes if write.by_topic}
-    seen, since = await unfinished(world, unknown), loop.time()
+    known: set[str] = set()
+    seen, since = await unfinished(world, writes, known), loop.time()
     while seen and loop.time() - since < patience:
         await asyncio.sleep(LOOK_SECONDS)
-        left = await unfinished(world, unknown)
+        left = await unfinished(world, writes, known)
         if left != seen:
             seen, since = left, loop.time()
     return seen

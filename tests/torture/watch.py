@@ -20,7 +20,7 @@ from tests.torture.world import World
 EVERY_SECONDS: Final = 2.0
 SAMPLE: Final = 100  # mutations a look
 FETCHED: Final = "mutations.fetched"
-STATE: Final = {"status": 1, "outcome": 1, "parked": 1}
+STATE: Final = {"status": 1, "outcome": 1, "endedAt": 1, "parked": 1}
 
 
 @dataclass
@@ -30,17 +30,18 @@ class Watch:
     looks: int = 0
     passed: int = 0  # events whose offset was committed and whose mutation was looked at afterwards
     broken: list[str] = field(default_factory=list)
-    ended: dict[str, tuple[str, Any]] = field(default_factory=dict)  # (status, outcome) by id
+    ended: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # (status, outcome, time of the end) by id
 
     def see_states(self, found: Mapping[str, Json]) -> None:
         """Note terminal states, and those that have changed since the last time."""
         for name, mutation in found.items():
             if mutation["status"] in TERMINAL:
-                state = (mutation["status"], mutation.get("outcome"))
-                if self.ended.setdefault(name, state) != state:
-                    self.broken.append(f"{name} was {self.ended[name][0]} and has become {state[0]}, or its outcome")
+                state = (mutation["status"], mutation.get("outcome"), mutation.get("endedAt"))
+                if self.ended.get(name, state) != state:
+                    self.broken.append(f"{name} was {self.ended[name][0]} and has ended again as {state[0]}")
+                self.ended[name] = state
             elif name in self.ended:
-                self.broken.append(f"{name} was {self.ended[name][0]} and is {mutation['status']} again")
+                self.broken.append(f"{name} was {self.ended.pop(name)[0]} and is {mutation['status']} again")
 
     def see_passed(self, passed: set[str], found: Mapping[str, Json], to_come: set[str]) -> None:
         """Note mutations that a commit has passed and that the ledger, read afterwards, holds neither terminal nor

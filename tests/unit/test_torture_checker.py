@@ -18,11 +18,13 @@ from tests.torture.watch import Watch
 
 SECRET = "whsec_" + "dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0"
 PLACE = "demo/candidate/r1"
+ENDED = datetime(2031, 1, 2, 3, 4, 5, 678000, UTC)
 
 
 def callback(mutation: str, outcome: Json, identity: str = "") -> Callback:
     """As the receiver would have it."""
-    body, identity, at = json.dumps({"data": outcome}), identity or f"msg_{mutation}", datetime.now(UTC)
+    body = json.dumps({"timestamp": "2031-01-02T03:04:05.678Z", "data": outcome})
+    identity, at = identity or f"msg_{mutation}", datetime.now(UTC)
     signature = Webhook(SECRET).sign(identity, at, body)
     stamp = str(int(at.timestamp()))
     return Callback({"webhook-id": identity, "webhook-timestamp": stamp, "webhook-signature": signature}, body, 0.0)
@@ -62,9 +64,9 @@ def facts() -> Facts:
     for sequence, (write, told) in enumerate(zip(writes, outcomes, strict=True), 1):
         places = [{"record": PLACE, "sequence": sequence}]
         own = {"_id": write.mutation, "tenant": "demo", "key": write.key, "status": told["status"]}
-        found.mutations[write.mutation] = own | {"owed": None, "places": places, "outcome": told}
+        found.mutations[write.mutation] = own | {"places": places, "outcome": told, "endedAt": ENDED}
         found.callbacks.append(callback(write.mutation, told))
-        found.published.append({"data": told})
+        found.published.append({"timestamp": "2031-01-02T03:04:05.678Z", "data": told})
     found.records["r1"] = {"_id": "r1", "fields": {"firstName": "B"}, "version": 4}
     found.attachments = {"f1": document("f1", "d1", removed=True), "f2": document("f2", "d2")}
     found.objects = {"records/live/demo/f2/d2": "d2"}
@@ -99,6 +101,8 @@ def test_facts_of_sequential_execution_break_nothing(facts: Facts) -> None:
         (checker.every_promise_ended, "mutations.m2.owed", True),
         (checker.every_promise_ended, "writes.1.mutation", "m9"),
         (checker.one_terminal_outcome, "published.1.data", {"mutationId": "m2", "status": "failed"}),
+        (checker.one_terminal_outcome, "published.1.timestamp", "2031-01-02T03:04:05.679Z"),
+        (checker.one_terminal_outcome, "mutations.m2.endedAt", datetime(2031, 1, 2, 3, 4, 6, tzinfo=UTC)),
         (checker.one_terminal_outcome, "callbacks", [callback("m2", {"mutationId": "m2", "status": "failed"})]),
         (checker.stored_bytes_are_those_sent, "writes.1.files", {"b.pdf": "d9"}),
         (checker.stored_bytes_are_those_sent, "objects", {}),
@@ -157,6 +161,8 @@ def test_terminal_state_that_changes_is_seen() -> None:
     assert watch.broken == []
     watch.see_states({"m1": {"status": "completed", "outcome": {"n": 2}}, "m2": {"status": "accepted"}})
     assert len(watch.broken) == 2
+    watch.see_states({"m1": {"status": "completed", "outcome": {"n": 2}, "endedAt": ENDED}})
+    assert len(watch.broken) == 3
 
 
 def test_commit_that_passes_unfinished_work_is_seen() -> None:
