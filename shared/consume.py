@@ -17,6 +17,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from shared import events, topics
 from shared.broker import Record
 from shared.errors import DependencyUnavailable, Undecodable
+from shared.limits import UNREADABLE_TRIES
 from shared.observability import COMMIT_ERRORS, EVENTS_HANDLED, new_traceparent
 
 log = structlog.get_logger()
@@ -27,7 +28,7 @@ class Fate(Enum):
 
     DEAD_LETTER = "the raw record goes to the dead-letter topic, with the reason; then commit"
     HOLD = "back off in place with jitter, then hold the partition; nothing lost, never dead-lettered"
-    ISOLATE = "work off one by one; the one that fails is a bug and handed to `on_bug`; then commit"
+    ISOLATE = "work off in ever smaller parts; the one that fails alone is a bug and handed to `on_bug`; then commit"
 
 
 FATES: Final[dict[type[Exception], Fate]] = {
@@ -203,7 +204,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
         try:
             return self._read(record)
         except Undecodable as error:
-            await self._letters.send(record, str(error), 1)
+            await self._letters.send(record, str(error), UNREADABLE_TRIES)
             EVENTS_HANDLED.labels(record.topic, "dead_lettered").inc()
             return None
 
@@ -221,15 +222,21 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
         EVENTS_HANDLED.labels(deliveries[0].record.topic, "handled").inc(len(deliveries))
 
     async def _isolate(self, deliveries: Sequence[Delivery[T]]) -> None:
-        for delivery in deliveries:
+        """In halves of halves: one bad record costs its neighbours a few batches, not one each."""
+        half = len(deliveries) // 2
+        for part in (deliveries[:half], deliveries[half:]) if half else (deliveries,):
             try:
-                await self._handle([delivery])
+                await self._handle(part)
+                self._bugs = 0
             except Exception as error:
                 if fate_of(error) is not Fate.ISOLATE:
                     raise
-                record = delivery.record
+                if len(part) > 1:
+                    await self._isolate(part)
+                    continue
+                record = part[0].record
                 log.exception("event.failed", topic=record.topic, partition=record.partition, offset=record.offset)
-                await self._on_bug(delivery, error)
+                await self._on_bug(part[0], error)
                 self._count_bug()
 
     def _count_bug(self) -> None:

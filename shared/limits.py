@@ -61,6 +61,9 @@ DEADLINE_SECONDS: Final = 24 * 3600
 KEPT_SECONDS: Final = 90 * 24 * 3600
 WINDOW_LEAST: Final = 50
 MAX_TRIES: Final = 3
+FETCHER_TRIES: Final = 2  # within one of them
+UNREADABLE_TRIES: Final = 1
+ANNOUNCEMENT_TRIES: Final = 1
 
 # Downloads
 DOWNLOAD_SECONDS: Final = 60.0  # all tries of one file, from the first connect

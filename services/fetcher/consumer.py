@@ -16,6 +16,7 @@ from shared.consume import BUGS_IN_A_ROW, DeadLetters, Delivery, commit, decode
 from shared.crash_points import crash_point
 from shared.errors import Undecodable
 from shared.events import MutationAccepted
+from shared.limits import UNREADABLE_TRIES
 from shared.observability import EVENTS_HANDLED
 from shared.process import Lifecycle, closed
 
@@ -126,7 +127,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lifecycle.fail()
 
     async def _bury(self, slot: Slot, record: Record, reason: str) -> None:
-        await until_available(lambda: self._letters.send(record, reason, 1))
+        await until_available(lambda: self._letters.send(record, reason, UNREADABLE_TRIES))
         self._complete(slot, record.topic, "dead_lettered")
 
     def _complete(self, slot: Slot, topic: str, fate: str) -> None:

@@ -17,9 +17,9 @@ from shared.consume import BackOff
 from shared.crash_points import crash_point
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError, MutationAccepted, MutationFetched, StagedObject, UrlSource
+from shared.limits import FETCHER_TRIES
 from shared.observability import next_traceparent
 
-TRIES: Final = 2  # of a mutation whose handling meets a bug
 PUTS_IN_FLIGHT: Final = 16  # each holds buffers of the store's client
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -137,7 +137,7 @@ class FetchHandler:
         passed_on = MutationFetched.model_validate(event.model_dump(exclude={"sources"}))
         if ended or not event.sources:
             return passed_on
-        for _ in range(TRIES):
+        for _ in range(FETCHER_TRIES):
             staging = (self._stage(event, file, source) for file, source in event.sources.items())
             files = await asyncio.gather(*staging, return_exceptions=True)
             if busy := next((file for file in files if isinstance(file, SourceBusy)), None):

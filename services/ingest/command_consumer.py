@@ -81,7 +81,7 @@ class CommandConsumer:
     def _received(self, record: Record) -> Delivery[Received]:
         trace, kind = next_traceparent(header(record, "traceparent")), header(record, "ce_type")
         # A bug of ours that ends a command is logged where it is met.
-        dead_letter = partial(self._letters.send, record, attempts=1, senders_fault=True)
+        dead_letter = partial(self._letters.send, record, attempts=limits.UNREADABLE_TRIES, senders_fault=True)
         tenant = topics.tenant_of(record.topic)
         return Delivery(Received(tenant, record.value or b"", kind, trace, dead_letter), trace, record)
 

@@ -107,9 +107,12 @@ class Relay:
 
     async def publish_again(self, environment: str, documents: list[Document]) -> None:
         """Publish what is known to be lost; its place in the window it has already."""
-        results = await self._send([_offered(environment, each) for each in documents])
+        offered = _all_offered(environment, documents)
+        results = await self._send(offered)
         crash_point("ingest.published_again")
-        again = [each for each, error in zip(documents, results, strict=True) if error is None]
+        refused = {each.id for each, error in zip(offered, results, strict=True) if error}
+        # What makes no event counts as published, or it would stand before all others for ever.
+        again = [each for each in documents if each["_id"] not in refused]
         await self._outbox.mark_published_again(environment, again)
 
     def _window(self, environment: str, tenant: str) -> Window:
@@ -157,9 +160,20 @@ class Relay:
         limit = min(2 * window.size + len(window.sent), QUEUE)
         found = await self._outbox.waiting(environment, tenant, before, limit)
         window.forgotten = len(found) == limit
-        window.queue.extend(_offered(environment, each) for each in found if not window.holds(each["_id"]))
+        window.queue.extend(_all_offered(environment, [each for each in found if not window.holds(each["_id"])]))
 
 
 def _offered(environment: str, document: Document) -> Offered:
     event = accepted_event("sandbox" if environment == "sandbox" else "live", document)
     return Offered(environment, event, next_traceparent(document.get("traceparent")))
+
+
+def _all_offered(environment: str, documents: Iterable[Document]) -> list[Offered]:
+    """A document that makes no event is a bug, and must not keep the others back; its deadline ends it."""
+    offered = []
+    for document in documents:
+        try:
+            offered.append(_offered(environment, document))
+        except Exception:
+            log.exception("mutation.unpublishable", mutation=document["_id"])
+    return offered

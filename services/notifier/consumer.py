@@ -1,6 +1,5 @@
 """From `mutations.completed` to the handler: thin, in batches, the offsets committed after the work."""
 
-import asyncio
 from collections.abc import Sequence
 
 from services.notifier import metrics
@@ -8,21 +7,18 @@ from services.notifier.handler import Completed, CompletedHandler
 from shared.consume import DeadLetters, Delivery
 from shared.crash_points import crash_point
 from shared.events import MutationCompleted
+from shared.limits import ANNOUNCEMENT_TRIES
 from shared.observability import EVENTS_UNKNOWN
 
 
 class CompletedConsumer:
-    """Hands batches over, at least `every_seconds` apart: a small batch costs as many round trips as a large one."""
+    """Hands batches over, and counts what was odd about them."""
 
-    def __init__(self, handler: CompletedHandler, letters: DeadLetters, every_seconds: float) -> None:
-        self._handler, self._letters, self._every_seconds = handler, letters, every_seconds
-        self._next = 0.0
+    def __init__(self, handler: CompletedHandler, letters: DeadLetters) -> None:
+        self._handler, self._letters = handler, letters
 
     async def handle(self, deliveries: Sequence[Delivery[MutationCompleted]]) -> None:
         """Handle a batch. Raises DependencyUnavailable."""
-        clock = asyncio.get_running_loop().time
-        await asyncio.sleep(self._next - clock())
-        self._next = clock() + self._every_seconds
         handled = await self._handler.handle([Completed(each.event, each.traceparent) for each in deliveries])
         EVENTS_UNKNOWN.inc(handled.unknown)
         metrics.UNPUBLISHED.inc(handled.unpublished)
@@ -30,4 +26,4 @@ class CompletedConsumer:
 
     async def dead_letter(self, delivery: Delivery[MutationCompleted], error: Exception) -> None:
         """A bug: what is owed stays owed, so nothing is lost; the record is kept for whoever mends it."""
-        await self._letters.send(delivery.record, type(error).__name__, 1)
+        await self._letters.send(delivery.record, type(error).__name__, ANNOUNCEMENT_TRIES)

@@ -120,7 +120,7 @@ async def consuming(
     outcomes = KafkaOutcomes(publisher, KafkaTopics(settings))
     handler = CompletedHandler(deliverer.ledger, deliverer.deliveries, outcomes, deliverer.dispatcher, SystemRandom())
     letters = DeadLetters(publisher)
-    consumer = CompletedConsumer(handler, letters, settings.completed_every_seconds)
+    consumer = CompletedConsumer(handler, letters)
     read = partial(decode, MutationCompleted)
     drain = settings.kafka_drain_seconds
     batches = BatchConsumer(read, consumer.handle, letters, consumer.dead_letter, lifecycle.fail, drain)

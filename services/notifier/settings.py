@@ -25,7 +25,6 @@ class NotifierSettings(EngineSettings):
     delivery_poll_seconds: float = 2.0
     result_linger_seconds: float = 0.1  # results that end meanwhile are written together
     completed_batch: int = 500
-    completed_every_seconds: float = 0.1  # batches start at least so far apart, so that they are worth a round trip
 
     @field_validator("callback_pauses", mode="before")
     @classmethod

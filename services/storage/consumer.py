@@ -13,6 +13,7 @@ from shared import topics
 from shared.broker import attach
 from shared.consume import BatchConsumer, DeadLetters, Delivery, decode
 from shared.crash_points import crash_point
+from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched
 from shared.limits import MAX_TRIES
 
@@ -38,7 +39,17 @@ class FetchedConsumer:
         if tries == MAX_TRIES:
             await self._letters.send(delivery.record, f"{type(error).__name__} in storage", tries)
         if tries >= MAX_TRIES:
+            await self._end(event)
+
+    async def _end(self, event: MutationFetched) -> None:
+        try:
             await self._handler.end(event.environment, [event.mutation_id], "internal_error")
+        except DependencyUnavailable:
+            raise
+        except Exception:
+            # What can't even be ended must not hold up its partition. The relay brings it back, and so does its
+            # deadline, until somebody who reads this has mended it.
+            log.exception("mutation.not_ended", mutation=event.mutation_id)
 
 
 def attach_consumer(

@@ -1,7 +1,7 @@
 """What only time asks for: deadlines, owed outcomes, staged leftovers, orphan objects. Each job under one lease."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -9,7 +9,7 @@ import structlog
 
 from services.storage.ports import Publisher
 from shared.errors import DependencyUnavailable
-from shared.events import Environment
+from shared.events import Environment, MutationCompleted
 from shared.ledger import Document
 from shared.observability import next_traceparent
 from shared.outbox import completed_event, republish_pause
@@ -69,9 +69,7 @@ class Sweeper:
         lost = [each for each in await self._ledger.owed(environment, now, BATCH) if each["_id"] in due]
         if lost:
             log.warning("outcome.published_again", mutations=[each["_id"] for each in lost])
-            await self._publisher.completed(
-                (completed_event(environment, each), next_traceparent(each.get("traceparent"))) for each in lost
-            )
+            await self._publisher.completed(_announcements(environment, lost))
             now = datetime.now(UTC)
             await self._ledger.announced(environment, {each["_id"]: now + _next_pause(each) for each in lost})
 
@@ -108,6 +106,15 @@ class Sweeper:
                 page = []
         if page:
             yield page
+
+
+def _announcements(environment: Environment, lost: Iterable[Document]) -> Iterator[tuple[MutationCompleted, str]]:
+    """A document that makes no event is a bug, and must not keep the others back."""
+    for each in lost:
+        try:
+            yield completed_event(environment, each), next_traceparent(each.get("traceparent"))
+        except Exception:
+            log.exception("outcome.unpublishable", mutation=each["_id"])
 
 
 async def end_each(end: End, environment: Environment, ids: Sequence[str], code: str) -> None:

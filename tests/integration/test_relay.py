@@ -14,6 +14,7 @@ from services.ingest.relay import Relay
 from shared.broker import Outgoing
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, databases, open_client
+from shared.outbox import publish_count
 from shared.process import background
 from tests.factories import by_url, inline, mutation, new_id
 from tests.retry import eventually
@@ -131,6 +132,20 @@ async def test_what_stands_still_is_published_again_only_after_the_pipeline_has_
     await live.mutations.update_one({"_id": first["_id"]}, {"$set": {"status": "completed"}})
     await lost.round(["live"])
     assert again == [first["_id"], parked["_id"]]
+
+
+async def test_a_document_that_makes_no_event_keeps_no_other_from_being_published_again(client: Client) -> None:
+    broker, tenant, live = Broker(), new_id(), databases(client)["live"]
+    outbox = MongoOutbox(client)
+    relay = Relay(outbox, broker, _leading)
+    broken, whole = (each | {"lane": "working"} for each in waiting(tenant, 2))
+    await live.mutations.insert_many([broken, whole])
+    await live.mutations.update_one({"_id": broken["_id"]}, {"$set": {"kind": "no such kind"}})
+
+    await relay.publish_again("live", await outbox.by_id("live", [broken["_id"], whole["_id"]]))
+    assert broker.of(tenant) == [whole["_id"]]
+    counts = [publish_count(each) for each in await outbox.by_id("live", [broken["_id"], whole["_id"]])]
+    assert counts == [1, 1]
 
 
 async def _equal(seen: Any, wanted: Any) -> None:

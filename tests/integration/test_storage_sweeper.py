@@ -104,6 +104,14 @@ async def test_many_that_stay_owed_keep_no_younger_outcome_waiting(house: House)
     assert await house.announce() == [younger["_id"]]
 
 
+async def test_a_document_that_makes_no_announcement_keeps_no_other_waiting(house: House) -> None:
+    broken, whole = owed(), owed()
+    await house.insert(broken | {"outcome": 7}, whole)
+
+    assert await house.announce() == [whole["_id"]]
+    assert await house.announce() == []
+
+
 async def test_only_an_undecided_mutation_past_its_deadline_is_ended(house: House) -> None:
     late = mutation(deadline=OLD, lane="working")
     parked = mutation(deadline=OLD, lane="parked")

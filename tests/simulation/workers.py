@@ -177,7 +177,7 @@ def notifier(world: World, process: Process) -> None:
     poller = Poller(list(ports.databases), deliveries, ledger, dispatcher, rng, 5.0)
     outcomes = KafkaOutcomes(ports.publisher, ReadyTopics(), clock)
     letters = DeadLetters(ports.publisher)
-    consumer = CompletedConsumer(CompletedHandler(ledger, deliveries, outcomes, dispatcher, rng), letters, 0.1)
+    consumer = CompletedConsumer(CompletedHandler(ledger, deliveries, outcomes, dispatcher, rng), letters)
     read = partial(decode, MutationCompleted)
     batches = BatchConsumer(read, consumer.handle, letters, consumer.dead_letter, process.kill)
     ports.consume(topics.COMPLETED, batches, batches.on_batch)
