@@ -24,8 +24,13 @@ class Watched:
     _read: int = 0
 
     async def send(self, body: Json | None = None, path: str = "/candidates", method: str = "POST") -> str:
-        """A write that must be accepted, a create with a small file by default; the mutation's id."""
-        answer = await self.client.write(method, path, body or person(otherAttachments=[NOTE]))
+        """A write that must be accepted, a create with a small file by default; the mutation's id.
+
+        It is called back at this client's hook, unless the body says otherwise.
+        """
+        called_back = {"callbackUrl": self.client.callback_url}
+        answer = await self.client.call(method, path, called_back | (body or person(otherAttachments=[NOTE])))
+        assert answer.status == 202, answer.body
         mutation = str(answer.mutation["mutationId"])
         self.accepted[mutation] = time.perf_counter()
         return mutation
