@@ -187,6 +187,17 @@ async def smallest_open(database: Database, records: Iterable[str]) -> dict[str,
     return {record: (least["sequence"], least["mutation"]) for record, least in smallest.items()}
 
 
+async def open_in_order(database: Database, records: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """For each record: (sequence, mutation id) of all its open mutations, the smallest first."""
+    found: dict[str, list[tuple[int, str]]] = {record: [] for record in records}
+    query = {"places.record": {"$in": sorted(found)}, "status": {"$in": list(OPEN)}}
+    async with translated():
+        async for document in database.mutations.find(query, {"places": 1}):
+            for place in document["places"]:
+                found.get(place["record"], []).append((place["sequence"], document["_id"]))
+    return {record: sorted(each) for record, each in found.items()}
+
+
 def has_turn(document: Document, smallest: dict[str, tuple[int, str]]) -> bool:
     """Its turn comes when no open mutation has a smaller sequence in any of its places."""
     return all(

@@ -1,8 +1,9 @@
 """MongoDB for acceptance: keys and places are claimed by one insert (design §2)."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
@@ -19,6 +20,17 @@ ATTEMPTS: Final = 20
 TRANSACTION_SECONDS: Final = 1.5
 
 
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class _Line:
+    """Claims of one record that queue up in this process; `last` is the sequence that the one before has got.
+
+    Sequences have no gaps, so behind it comes the next one, unless another process has it: the unique index tells.
+    """
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    last: int | None = None
+
+
 class MongoLedger:
     """Claims, and what is looked up about them. The environment is `live` or `sandbox`."""
 
@@ -27,22 +39,32 @@ class MongoLedger:
         self._databases: dict[str, ledger.Database] = ledger.databases(client)
         self._inserts = {name: GroupedInserts(database.mutations) for name, database in self._databases.items()}
         # Within a process the claims of one record queue up; between processes the unique index decides.
-        self._records: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
 
     async def claim(self, environment: str, document: MutationDocument, records: list[str]) -> MutationDocument:
         """Insert with the next sequence in every record; the document that holds the key: this one, or the winner's.
 
         Raises DependencyUnavailable when it is unknown whether the insert arrived.
         """
-        own = cast(Document, document)
+        own, lines = cast(Document, document), dict[str, _Line]()
         async with AsyncExitStack() as stack:
             for record in sorted(records if document["kind"] != "create" else []):
-                await stack.enter_async_context(self._records.setdefault(record, asyncio.Lock()))
-            for attempt in range(ATTEMPTS):
-                own["lane"] = ledger.WAITING
-                own["places"] = await self._places(environment, document["kind"], records, doubtful=attempt > 0)
+                lines[record] = self._lines.setdefault(f"{environment} {record}", _Line())
+                await stack.enter_async_context(lines[record].turn)
+            asked = False
+            for _ in range(ATTEMPTS):
+                places = _behind(records, lines)
+                if not places:
+                    places = await self._places(environment, document["kind"], records, doubtful=asked)
+                    asked = True
+                own["lane"], own["places"] = ledger.WAITING, places
+                # Until it is known what becomes of this insert, the next one asks the ledger.
+                for line in lines.values():
+                    line.last = None
                 inserted = await self._inserts[environment].insert(own)
                 if inserted is Inserted.DONE:
+                    for place in places if lines else ():
+                        lines[place["record"]].last = place["sequence"]
                     return document
                 if inserted is Inserted.KEY_TAKEN:
                     winner = await self.find(environment, document["tenant"], document["key"])
@@ -101,9 +123,14 @@ class MongoLedger:
         """Whether the tenant has this record, not erased, or an open create of it."""
         place = f"{tenant}/{record_type}/{record_id}"
         query = {"places.record": place, "kind": "create", "status": {"$in": list(ledger.OPEN)}}
-        # In this order: a create that ends in between has written its record before.
-        if await self._one(environment, query) is not None:
-            return True
+        # The record first, for many may be open on it; then again: a create that ends in between has written it before.
+        return (
+            await self._there(environment, tenant, record_type, record_id)
+            or await self._one(environment, query) is not None
+            or await self._there(environment, tenant, record_type, record_id)
+        )
+
+    async def _there(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
         record = {"_id": record_id, "tenant": tenant, "type": record_type, "removedAt": None}
         async with translated():
             return await self._databases[environment].records.find_one(record, {"_id": 1}) is not None
@@ -161,6 +188,13 @@ class MongoLedger:
             )
             found = {_named(each): each.get("sequence", 0) async for each in cursor}
         return {name: sequence for name, sequence in found.items() if name in names}
+
+
+def _behind(records: Iterable[str], lines: Mapping[str, _Line]) -> list[Document]:
+    """The places behind the last ones of all these records; none where one of them is not known."""
+    last = {name: lines[name].last for name in records if name in lines}
+    known = {name: sequence for name, sequence in last.items() if sequence is not None}
+    return [{"record": name, "sequence": known[name] + 1} for name in known] if len(known) == len(last) else []
 
 
 def _named(record: Document) -> str:

@@ -23,7 +23,7 @@ from shared.observability import EVENTS_UNKNOWN, LATE_WRITES, OUTCOMES, next_tra
 from shared.outbox import completed_event
 
 log = structlog.get_logger()
-WAVES: Final = 50  # of one batch: what a long queue behind one record may hold up
+WAVES: Final = 10  # of one batch: what a long queue behind one record may hold up others
 
 
 class StorageHandler:
@@ -32,7 +32,6 @@ class StorageHandler:
     def __init__(self, ledger: Ledger, blobs: Blobs, decider: Decider, erasure: Erasure, publisher: Publisher) -> None:
         self._ledger, self._blobs, self._publisher = ledger, blobs, publisher
         self._decider, self._erasure = decider, erasure
-        self._order = Order(ledger)
 
     async def handle(self, events: Sequence[MutationFetched]) -> None:
         """Work off a batch. Raises DependencyUnavailable: then the whole batch is worked off again."""
@@ -48,7 +47,7 @@ class StorageHandler:
         works = [Work(document, failure=code) for document in documents.values() if document["status"] == ACCEPTED]
         ended = await self._end(environment, works)
         try:
-            await self._work_off(environment, await self._order.successors(environment, ended, set()))
+            await self._work_off(environment, await Order(self._ledger, environment).successors(ended, set()))
         except DependencyUnavailable:
             raise
         except Exception:
@@ -56,27 +55,40 @@ class StorageHandler:
             log.exception("successors.failed", after=[work.id for work in ended])
 
     async def _work_off(self, environment: Environment, works: list[Work]) -> None:
+        order = Order(self._ledger, environment)
         for _ in range(WAVES):
             if not works:
                 return
-            works = await self._wave(environment, works)
-        # Others wait for this batch: what is left comes back in its turn. A kill before this leaves it to the relay.
-        await self._publisher.fetched((_again(environment, work), _trace(work.mutation)) for work in works)
+            works = await self._wave(environment, order, works)
+        if works:
+            # Others wait for this batch. What has its turn comes back behind them, the rest waits for its
+            # predecessor; a kill before this leaves it all to the relay.
+            ready = await self._park_early(environment, order, works)
+            await self._publisher.fetched((_again(environment, work), _trace(work.mutation)) for work in ready)
 
-    async def _wave(self, environment: Environment, works: list[Work]) -> list[Work]:
+    async def _park_early(self, environment: Environment, order: Order, works: list[Work]) -> list[Work]:
+        """Park what is early; what is left has its turn.
+
+        Then look again, for a predecessor may have ended in between and have found nothing parked. A kill after parking
+        leaves it to the predecessor or the relay.
+        """
+        ready, early = await order.split(works)
+        if not early:
+            return ready
+        await self._ledger.park(environment, {work.id: work.parcel() for work in early})
+        crash_point("storage.parked")
+        return ready + (await order.split(early, anew=True))[0]
+
+    async def _wave(self, environment: Environment, order: Order, works: list[Work]) -> list[Work]:
         """End everything whose turn has come; return what may have its turn now."""
         over = [work for work in works if work.ended]
-        ready, early = await self._order.split(environment, [work for work in works if not work.ended])
-        if early and not ready and not over:
-            # Nothing in hand can move: park what is early, then look again, for its predecessor may have ended in
-            # between and have found nothing parked. A kill after parking leaves it to the predecessor or the relay.
-            await self._ledger.park(environment, {work.id: work.parcel() for work in early})
-            crash_point("storage.parked")
-            ready, early = (await self._order.split(environment, early))[0], []
+        ready, early = await order.split([work for work in works if not work.ended])
+        if early and not ready and not over:  # nothing in hand can move
+            ready, early = await self._park_early(environment, order, early), []
         await self._announce(environment, over)
         ended = over + await self._end(environment, ready)
         crash_point("storage.announced")
-        return early + await self._order.successors(environment, ended, {work.id for work in early})
+        return early + await order.successors(ended, {work.id for work in early})
 
     async def _end(self, environment: Environment, works: list[Work]) -> list[Work]:
         """Decide, apply and finish; the works that have ended now (also by somebody else)."""

@@ -39,9 +39,9 @@ class MongoLedger:
             found = self._databases[environment].mutations.find({"_id": {"$in": list(ids)}})
             return {document["_id"]: document async for document in found}
 
-    async def smallest_open(self, environment: Environment, records: Iterable[str]) -> dict[str, tuple[int, str]]:
-        """See shared.ledger.smallest_open."""
-        return await ledger.smallest_open(self._databases[environment], records)
+    async def open_in_order(self, environment: Environment, records: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+        """See shared.ledger.open_in_order."""
+        return await ledger.open_in_order(self._databases[environment], records)
 
     async def park(self, environment: Environment, brought: Mapping[str, Document]) -> None:
         """Store what the events of early mutations brought; the first one to park wins."""

@@ -55,28 +55,45 @@ def of_parked(mutation: Document) -> Work:
 
 
 class Order:
-    """Reads the order from the ledger, in bulk."""
+    """The open mutations of records, while one batch follows them: a long queue is read once, not for each of it.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    What was read stays right but for those that have ended since: whoever is accepted later comes behind.
+    """
 
-    async def split(self, environment: Environment, works: Sequence[Work]) -> tuple[list[Work], list[Work]]:
-        """(those whose turn has come or that are applying already, those that are early)."""
+    def __init__(self, ledger: Ledger, environment: Environment) -> None:
+        self._ledger, self._environment = ledger, environment
+        self._open: dict[str, list[tuple[int, str]]] = {}  # by record, in their order
+
+    async def split(self, works: Sequence[Work], anew: bool = False) -> tuple[list[Work], list[Work]]:
+        """(those whose turn has come or that are applying already, those that are early); `anew`: as it is now."""
         waiting = [work for work in works if work.mutation["status"] != APPLYING]
-        records = {record for work in waiting for record in work.records}
-        smallest = await self._ledger.smallest_open(environment, records) if records else {}
+        smallest = await self._smallest({record for work in waiting for record in work.records}, anew)
         early = {work.id for work in waiting if not has_turn(work.mutation, smallest)}
         return [work for work in works if work.id not in early], [work for work in works if work.id in early]
 
-    async def successors(self, environment: Environment, ended: Iterable[Work], in_hand: set[str]) -> list[Work]:
+    async def successors(self, ended: Iterable[Work], in_hand: set[str]) -> list[Work]:
         """The smallest open mutation behind each place of the ended ones, if it is parked and nobody holds it here."""
+        over = {work.id for work in ended}
         records = {record for work in ended for record in work.records}
-        if not records:
-            return []
-        smallest = await self._ledger.smallest_open(environment, records)
-        ids = {mutation for _, mutation in smallest.values()} - in_hand
-        found = await self._ledger.read(environment, ids) if ids else {}
-        return [of_parked(mutation) for mutation in found.values() if mutation.get("parked") and not _over(mutation)]
+        for record in records & self._open.keys():
+            self._open[record] = [each for each in self._open[record] if each[1] not in over]
+        found, stale = await self._first(records, in_hand, anew=False)
+        if stale:  # somebody else has ended them meanwhile
+            found, _ = await self._first(records, in_hand, anew=True)
+        return [of_parked(mutation) for mutation in found if mutation.get("parked")]
+
+    async def _first(self, records: set[str], in_hand: set[str], anew: bool) -> tuple[list[Document], bool]:
+        """The documents of the first ones that are open and in nobody's hand here, and whether one is open no more."""
+        ids = {mutation for _, mutation in (await self._smallest(records, anew)).values()} - in_hand
+        found = await self._ledger.read(self._environment, ids) if ids else {}
+        still = [mutation for mutation in found.values() if not _over(mutation)]
+        return still, len(still) < len(ids)
+
+    async def _smallest(self, records: set[str], anew: bool) -> dict[str, tuple[int, str]]:
+        unknown = {record for record in records if anew or not self._open.get(record)}
+        if unknown:
+            self._open |= await self._ledger.open_in_order(self._environment, unknown)
+        return {record: self._open[record][0] for record in records if self._open[record]}
 
 
 def _over(mutation: Document) -> bool:
