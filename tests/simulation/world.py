@@ -64,7 +64,8 @@ class World:
         return self.server.documents(f"{LIVE}.{collection}")
 
     def _committed(self, partition: Any, old: int, new: int) -> None:
-        self.invariants.passed(self.documents("mutations"), self.broker.log(partition)[old:new])
+        log = self.broker.log(partition)
+        self.invariants.passed(self.documents("mutations"), log[old:new], log[new:])
 
 
 class Listening:
