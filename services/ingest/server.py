@@ -20,8 +20,12 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from services.ingest.settings import IngestSettings
+from shared.limits import KIB
 
 log = structlog.get_logger()
+UNREAD_BYTES: Final = (
+    128 * KIB
+)  # of answers that the kernel keeps for a client, which doubles it; it would keep megabytes
 OTHER_FILES: Final = 1024  # of a process beside its clients' connections: servers, spooled uploads
 
 
@@ -37,8 +41,9 @@ class _Listening(Server):
     def _init_shared_socket(self) -> None:
         held = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
         self._shd, self._sfd, self._ssp = held, held.get_fd(), None  # type: ignore[assignment]
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            with socket.socket(fileno=os.dup(held.get_fd())) as listener:
+        with socket.socket(fileno=os.dup(held.get_fd())) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.unread_seconds * 1000))
 
 

@@ -22,7 +22,7 @@ from tests.torture.scenario import Findings, Run
 UNREAD: Final = "answers that nobody reads"
 KINDS: Final = ("slow headers", "slow body", "slow upload", "idle after an answer", UNREAD)
 DROP_SECONDS: Final = 1.0  # a line, a byte, a byte
-QUESTIONS: Final = 100  # whose answers are more than the buffers on the way hold
+QUESTIONS: Final = 20  # whose answers are more than the buffers on the way hold
 EACH: Final = 100  # connections of a kind at once
 ROUNDS: Final = 4
 QUIET_SECONDS: Final = 15.0
@@ -93,11 +93,10 @@ async def _asking(client: Client, until: Awaitable[Any], findings: Findings) -> 
     return list(await asyncio.gather(*asked))
 
 
-def _judge(held: list[Held], findings: Findings) -> None:
+def _judge(held: list[Held], run: Run, findings: Findings) -> None:
     for each in held:
-        findings.expect(
-            each.closed and each.seconds <= CLOSED_WITHIN, f"{each.kind}: still open after {each.seconds:.1f} s"
-        )
+        in_time = each.closed and (run.short or each.seconds <= CLOSED_WITHIN)
+        findings.expect(in_time, f"{each.kind}: still open after {each.seconds:.1f} s")
         findings.expect(each.fitting, f"{each.kind}: an answer that it should not get")
 
 
@@ -118,7 +117,7 @@ async def play(run: Run) -> Findings:
                 slow = loop.run_in_executor(elsewhere, hold, stack.handle, each)
                 beside += await _asking(client, slow, findings)
                 held += slow.result()
-    _judge(held, findings)
+    _judge(held, run, findings)
     findings.expect(len(beside) > 0, "nobody else was served")
     if not run.short:
         _report(alone, beside, held, findings)
