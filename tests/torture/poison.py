@@ -234,12 +234,15 @@ async def _long(run: Run, poisoner: Poisoner, findings: Findings) -> None:
 async def play(run: Run) -> Findings:
     """See the module."""
     findings = Findings()
-    async with EmbeddedStack(run.directory, broker=run.broker) as stack, open_client(stack.handle) as client:
+    env = {"ingest": {"ENGINE_RELAY_SECONDS": "2"}} if run.short else {}
+    async with EmbeddedStack(run.directory, broker=run.broker, env=env) as stack, open_client(stack.handle) as client:
         before = stack.handle["processes"]
         async with open_poisoner(client) as poisoner:
             await (_short if run.short else _long)(run, poisoner, findings)
             _judge_letters(poisoner, findings)
             await _judge_ends(poisoner, findings)
+            if not run.short:
+                await _mended(poisoner, findings)
         _judge_tries(poisoner, run, findings)
         findings.expect(stack.handle["processes"] == before, "a process has been restarted")
     return findings
@@ -274,7 +277,6 @@ async def _judge_ends(poisoner: Poisoner, findings: Findings) -> None:
             findings.expect((error or {}).get("code") == "internal_error", f"{planted.kind}: ended with {error}")
         else:
             findings.expect(document["status"] == "completed" and owed, f"{planted.kind}: {document['status']}, {owed}")
-    await _mended(poisoner, findings)
 
 
 async def _mended(poisoner: Poisoner, findings: Findings) -> None:

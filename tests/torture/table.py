@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.torture import hostile_urls, kills, outages, restarts, stops
+from tests.torture import fairness, hostile_urls, kills, outages, poison, restarts, slow_connections, stops
 from tests.torture.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -33,6 +33,26 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         restarts.play,
         brokers=("kafka",),
         short_broker="kafka",
+    ),
+    Scenario(
+        "poison",
+        "100 poison records among 1,000 good ones: the good ones' p99 delay rises by less than 20 %, each bad one is "
+        "in the dead-letter topic after the promised number of tries, under 2 tries a second",
+        poison.play,
+        short_broker="tansu",
+    ),
+    Scenario(
+        "fairness",
+        "one tenant's flood adds two seconds to another's p99 at most; slow sources and dead receivers leave it under "
+        "twice its own and half a second",
+        fairness.play,
+        short_broker="tansu",
+    ),
+    Scenario(
+        "slow_connections",
+        "500 slow connections of five kinds: each is closed within 15 s, others' p99 stays under twice its own",
+        slow_connections.play,
+        short_broker="tansu",
     ),
     Scenario(
         "hostile_urls",
