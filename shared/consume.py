@@ -8,14 +8,15 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from shared import events, topics
+from shared import events
 from shared.broker import Record
+from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable, Undecodable
 from shared.limits import UNREADABLE_TRIES
 from shared.observability import COMMIT_ERRORS, EVENTS_HANDLED, new_traceparent
@@ -38,7 +39,6 @@ FATES: Final[dict[type[Exception], Fate]] = {
 }
 BACKOFF_SECONDS: Final = (0.1, 0.3, 1.0, 2.0, 5.0)
 BUGS_IN_A_ROW: Final = 50
-REASON_SHOWN: Final = 500  # characters: a dead letter must fit where its record did
 T = TypeVar("T")
 
 
@@ -67,30 +67,6 @@ class BackOff:
         pause = BACKOFF_SECONDS[min(self.failures, len(BACKOFF_SECONDS) - 1)]
         self.failures += 1
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
-
-
-class Sender(Protocol):
-    """The producer."""
-
-    async def send(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[events.Header]
-    ) -> None: ...
-
-
-class DeadLetters:
-    """Raw records that can never work, kept with the reason."""
-
-    def __init__(self, publisher: Sender) -> None:
-        self._publisher = publisher
-
-    async def send(self, record: Record, reason: str, attempts: int, senders_fault: bool = False) -> None:
-        """Publish it raw; a sender's fault is logged as no error of ours. Raises DependencyUnavailable."""
-        origin = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "attempts": attempts}
-        why = origin | {"reason": reason[:REASON_SHOWN]}
-        added = [(f"dlq_{name}", str(value).encode()) for name, value in why.items()]
-        headers = [(name, value or b"") for name, value in record.headers]
-        await self._publisher.send(topics.dead_letter(record.topic), record.key, record.value, headers + added)
-        (log.info if senders_fault else log.error)("record.dead_lettered", **why)
 
 
 def decode(kind: type[events.E], record: Record) -> Delivery[events.E]:

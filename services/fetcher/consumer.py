@@ -12,8 +12,9 @@ from prometheus_client import Gauge
 from services.fetcher.handler import FetchHandler, SourceBusy, until_available
 from services.fetcher.window import Slot, Window
 from shared.broker import Record
-from shared.consume import BUGS_IN_A_ROW, DeadLetters, Delivery, commit, decode
+from shared.consume import BUGS_IN_A_ROW, Delivery, commit, decode
 from shared.crash_points import crash_point
+from shared.dead_letters import DeadLetters
 from shared.errors import Undecodable
 from shared.events import MutationAccepted
 from shared.limits import UNREADABLE_TRIES

@@ -17,7 +17,7 @@ from services.fetcher.window import Window
 from shared import topics
 from shared.blobs import open_blobs
 from shared.broker import attach, consuming_broker, open_publisher
-from shared.consume import DeadLetters
+from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
 from shared.egress import EgressPolicy, open_egress_client
 from shared.health import Health

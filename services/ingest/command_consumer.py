@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError
 from services.ingest.command_handler import CommandHandler, Received
 from shared import limits, topics
 from shared.broker import Record, attach, consuming_broker
-from shared.consume import BatchConsumer, DeadLetters, Delivery, header
+from shared.consume import BatchConsumer, Delivery, header
 from shared.crash_points import crash_point
+from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.observability import next_traceparent

@@ -29,8 +29,8 @@ from services.ingest.settings import IngestSettings
 from services.ingest.uploads import Uploads
 from shared.addresses import EgressPolicy
 from shared.blobs import open_blobs
-from shared.consume import DeadLetters
 from shared.content.judge import judge_bytes
+from shared.dead_letters import DeadLetters
 from shared.health import Health
 from shared.leases import Leases
 from shared.ledger import CONTROL_DATABASE, connected, databases, open_database

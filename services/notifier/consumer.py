@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from services.notifier import metrics
 from services.notifier.handler import Completed, CompletedHandler
-from shared.consume import DeadLetters, Delivery
+from shared.consume import Delivery
 from shared.crash_points import crash_point
+from shared.dead_letters import DeadLetters
 from shared.events import MutationCompleted
 from shared.limits import ANNOUNCEMENT_TRIES
 from shared.observability import EVENTS_UNKNOWN

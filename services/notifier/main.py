@@ -30,8 +30,9 @@ from services.notifier.sender import USER_AGENT, HttpSender
 from services.notifier.settings import NotifierSettings
 from shared import topics
 from shared.broker import Publisher, attach, consuming_broker, open_publisher
-from shared.consume import BatchConsumer, DeadLetters, decode
+from shared.consume import BatchConsumer, decode
 from shared.crash_points import crash_point
+from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
 from shared.egress import EgressPolicy, open_egress_client
 from shared.errors import DependencyUnavailable

@@ -11,8 +11,9 @@ from services.storage.ports import Ledger
 from services.storage.settings import StorageSettings
 from shared import topics
 from shared.broker import attach
-from shared.consume import BatchConsumer, DeadLetters, Delivery, decode
+from shared.consume import BatchConsumer, Delivery, decode
 from shared.crash_points import crash_point
+from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched
 from shared.limits import MAX_TRIES

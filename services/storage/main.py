@@ -28,8 +28,8 @@ from services.storage.uploads import MongoUploads
 from shared import topics
 from shared.blobs import open_blobs
 from shared.broker import consuming_broker, open_publisher
-from shared.consume import DeadLetters
 from shared.content.judge import judge
+from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
 from shared.events import Environment
 from shared.health import Health

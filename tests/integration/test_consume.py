@@ -14,7 +14,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared import topics
 from shared.broker import Publisher, attach, consuming_broker, open_publisher
-from shared.consume import BatchConsumer, DeadLetters, Delivery, decode
+from shared.consume import BatchConsumer, Delivery, decode
+from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched, encode
 from shared.settings import EngineSettings

@@ -43,7 +43,8 @@ from services.storage.traces import MongoTraces
 from services.storage.uploads import MongoUploads
 from shared import ledger, topics
 from shared.broker import Publisher
-from shared.consume import BatchConsumer, DeadLetters, decode
+from shared.consume import BatchConsumer, decode
+from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted, MutationFetched
 from shared.leases import Leases

@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from services.storage.consumer import FetchedConsumer
 from shared.broker import Record
-from shared.consume import BUGS_IN_A_ROW, BatchConsumer, DeadLetters, Delivery
+from shared.consume import BUGS_IN_A_ROW, BatchConsumer, Delivery
+from shared.dead_letters import DeadLetters
 from shared.limits import MAX_TRIES
 from tests.factories import fetched, mutation
 
