@@ -7,7 +7,9 @@ from aiohttp import ClientPayloadError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import StreamReader
 
-FRAMING_BYTES: Final = 512 * 1024  # of one exchange, and as many bytes again as it has content
+from shared import limits
+
+ANSWERS_WAITING: Final = 16  # interim ones, or unasked: each costs a hundred times its bytes while nobody reads
 
 
 class MeteredProtocol(ResponseHandler):
@@ -26,7 +28,7 @@ class MeteredProtocol(ResponseHandler):
         self._taken += len(data)
         super().data_received(data)
         content = self._payload.total_bytes if self._payload and self._payload is not self._former else 0
-        if self._taken > FRAMING_BYTES + 2 * content:
+        if self._taken > limits.FRAMING_BYTES + 2 * content or len(self._buffer) > ANSWERS_WAITING:
             self._hang_up()
 
     def _hang_up(self) -> None:
@@ -34,6 +36,7 @@ class MeteredProtocol(ResponseHandler):
         error = ClientPayloadError("more framing than content")
         if self._payload:
             self._payload.set_exception(error)
+        self._buffer.clear()
         self.set_exception(error)
         if self.transport:
             self.transport.abort()

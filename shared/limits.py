@@ -73,6 +73,9 @@ DOWNLOADS_PER_HOST: Final = 16
 REDIRECTS: Final = 3
 SPOOL_MEMORY_BYTES: Final = 1 * MIB
 
+# Answers of origins and receivers
+FRAMING_BYTES: Final = 512 * KIB  # headers, interim answers, chunk lines; and as many again as there is content
+
 # Callbacks
 CALLBACK_SECONDS: Final = 15.0
 CALLBACK_ANSWER_BYTES: Final = 2 * KIB

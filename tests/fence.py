@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,10 +85,9 @@ def fenced() -> Iterator[Seen]:
 class TrapNames:
     """Answers as the traps say, and counts; any other name leads here. Blocks, as the system's resolver does."""
 
-    def __init__(self, good: str) -> None:
-        self._good = good
+    def __init__(self, good: str, silent_seconds: float) -> None:
+        self._good, self._silent_seconds = good, silent_seconds
         self._answers = {trap.host: trap.answers for trap in TRAPS} | {HONEST: ((GOOD,),)}
-        self._over = threading.Event()
         self.asked: Counter[str] = Counter()
 
     def __call__(self, host: str) -> list[str]:
@@ -98,14 +97,10 @@ class TrapNames:
         answer = answers[min(self.asked[host], len(answers) - 1)]
         self.asked[host] += 1
         if answer == SILENT:
-            self._over.wait(SILENT_SECONDS)
+            time.sleep(self._silent_seconds)
         if isinstance(answer, str):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [self._good if address == GOOD else address for address in answer]
-
-    def end(self) -> None:
-        """Let go who waits for a silent one."""
-        self._over.set()
 
 
 def fence_this_process() -> None:
@@ -114,7 +109,7 @@ def fence_this_process() -> None:
     FENCE_LOG is the file of the lines, FENCE_GOOD the address that the policy permits.
     """
     log = os.open(os.environ["FENCE_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    names, resolve = TrapNames(os.environ["FENCE_GOOD"]), socket.getaddrinfo
+    names, resolve = TrapNames(os.environ["FENCE_GOOD"], SILENT_SECONDS), socket.getaddrinfo
 
     def tell(what: str, value: Any) -> None:
         # A whole line at once: several threads look names up.

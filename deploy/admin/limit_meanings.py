@@ -50,6 +50,7 @@ MEANINGS: Final[dict[str, str]] = {
     "DOWNLOADS_PER_HOST": "Downloads at once from one host, a fetcher process",
     "REDIRECTS": "Redirects that a download follows",
     "SPOOL_MEMORY_BYTES": "The part of a download that stays in memory; the rest is on disk",
+    "FRAMING_BYTES": "Headers, interim answers and chunk lines of an answer to us, beyond as much as its content",
     "CALLBACK_SECONDS": "The time for a receiver to answer a callback",
     "CALLBACK_ANSWER_BYTES": "The part of a receiver's answer that is kept",
     "SECRET_OVERLAP_SECONDS": "For so long older webhook secrets sign beside a new one, when nothing is said",

@@ -146,8 +146,8 @@ MUTANTS: Final = (
     Mutant(
         "only content is counted of what an origin sends",
         "shared/framing.py",
-        "        if self._taken > FRAMING_BYTES + 2 * content:",
-        "        if content > FRAMING_BYTES * 1000:",
+        "        if self._taken > limits.FRAMING_BYTES + 2 * content or len(self._buffer) > ANSWERS_WAITING:",
+        "        if content > limits.FRAMING_BYTES * 1000:",
         "unit/test_rude_origins.py::test_endless_framing_is_cut_after_little",
     ),
     Mutant(

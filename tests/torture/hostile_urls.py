@@ -26,6 +26,7 @@ from tests.torture.scenario import Findings, Run
 from tests.torture.world import open_world
 
 FENCED: Final = ("ingest", "fetcher", "notifier")
+PROXY: Final = "http://127.0.0.2:8080"  # in the environment; nobody goes there
 ATTEMPTS: Final = 2  # of a callback that are waited for: the second one asks for the name again
 AT_ONCE: Final = 24  # requests of ours
 PATIENCE: Final = 120.0
@@ -166,6 +167,9 @@ def environment(run: Run) -> dict[str, dict[str, str]]:
     """The gateway judges as it does in the world; who dials may dial the origin's address, and nothing else here."""
     fence = {"PYTHONPATH": f"{FENCED_PROCESS}:{ROOT}", "FENCE_GOOD": ORIGIN}
     named = {name: fence | {"FENCE_LOG": str(run.directory / f"{name}.fence")} for name in FENCED}
+    for name in ("fetcher", "notifier"):
+        named[name] |= dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"), PROXY)
+        named[name]["NO_PROXY"] = "127.0.0.1"  # for the client of the object store, which asks
     named["ingest"] |= {"ENGINE_EGRESS_ALLOW": ""}
     named["fetcher"] |= {"ENGINE_EGRESS_ALLOW": f"{ORIGIN}/32"}
     named["notifier"] |= {"ENGINE_EGRESS_ALLOW": f"{ORIGIN}/32", "ENGINE_CALLBACK_PAUSES": "0,1,3600"}

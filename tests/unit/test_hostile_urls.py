@@ -37,19 +37,16 @@ def seen() -> Iterator[Seen]:
 
 
 @pytest.fixture
-def names() -> Iterator[TrapNames]:
-    found = TrapNames(ORIGIN)
-    yield found
-    found.end()
+def names() -> TrapNames:
+    return TrapNames(ORIGIN, silent_seconds=0.0)
 
 
 @asynccontextmanager
 async def guarded(names: TrapNames, policy: EgressPolicy = POLICY) -> AsyncIterator[httpx2.AsyncClient]:
     with ThreadPoolExecutor() as executor:
-        lookup = ThreadedLookup(executor, look_up=names, seconds=0.3)
+        lookup = ThreadedLookup(executor, look_up=names)
         async with open_egress_client(policy, user_agent="t", resolver=lookup) as client:
             yield client
-        names.end()
 
 
 def downloader(client: httpx2.AsyncClient, policy: EgressPolicy = POLICY) -> HttpDownloader:
