@@ -185,7 +185,7 @@ def attach(
         *([topic] if isinstance(topic, str) else []),
         pattern=None if isinstance(topic, str) else topic.pattern,
         group_id=group,
-        group_instance_id=settings.kafka_instance_id,
+        group_instance_id=settings.kafka_instance_id or None,  # an empty variable says nothing
         batch=True,
         batch_timeout_ms=SLEEP_MS,
         max_records=max_records,

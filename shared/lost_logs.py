@@ -29,6 +29,7 @@ class FromTheStart(ConsumerRebalanceListener):  # type: ignore[misc]
             await begin_anew(self._consumer(), assigned)
         except KafkaError as error:
             log.warning("offsets.unknown", error=type(error).__name__)
+        log.info("partitions.assigned", count=len(assigned))
         await self._listener.on_partitions_assigned(assigned)
 
 

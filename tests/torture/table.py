@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.torture import fairness, hostile_urls, kills, outages, poison, restarts, slow_connections, stops
+from tests.torture import fairness, hostile_urls, joins, kills, outages, poison, restarts, slow_connections, stops
 from tests.torture.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -16,6 +16,13 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "stops",
         "100 SIGSTOPs longer than session and lease: 0 stale writes accepted, at least 50 refusals seen",
         stops.play,
+        brokers=("kafka",),
+        short_broker="kafka",
+    ),
+    Scenario(
+        "joins",
+        "60 joins and leaves in 5 minutes with slow handlers on Apache Kafka: 0 lost, 0 double effects",
+        joins.play,
         brokers=("kafka",),
         short_broker="kafka",
     ),

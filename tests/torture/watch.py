@@ -31,6 +31,8 @@ class Watch:
     passed: int = 0  # events whose offset was committed and whose mutation was looked at afterwards
     broken: list[str] = field(default_factory=list)
     ended: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # (status, outcome, time of the end) by id
+    # From the question to the note, so that no older answer is noted after a younger one.
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def see_states(self, found: Mapping[str, Json]) -> None:
         """Note terminal states, and those that have changed since the last time."""
@@ -81,10 +83,11 @@ class CommitWatch:
                 passed.add(mine.pop(offset))
         if passed:
             query = {"_id": {"$in": sorted(passed)}}
-            found = {each["_id"]: each async for each in self._database.mutations.find(query, STATE)}
+            async with self._watch.asking:
+                found = {each["_id"]: each async for each in self._database.mutations.find(query, STATE)}
+                self._watch.see_states(found)
             await self._read()
             self._watch.see_passed(passed, found, {name for mine in self._ahead.values() for name in mine.values()})
-            self._watch.see_states(found)
 
     async def _read(self) -> None:
         for record in await read_to_the_end(self._consumer):
@@ -117,7 +120,8 @@ async def _watch_states(world: World, writes: list[Write], watch: Watch) -> None
             names = [write.mutation for write in writes if write.mutation]
             query = {"_id": {"$in": world.rng.sample(names, min(SAMPLE, len(names)))}}
             with suppress(PyMongoError):
-                watch.see_states({each["_id"]: each async for each in database.mutations.find(query, STATE)})
+                async with watch.asking:
+                    watch.see_states({each["_id"]: each async for each in database.mutations.find(query, STATE)})
                 watch.looks += 1
 
 

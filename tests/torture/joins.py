@@ -1,0 +1,205 @@
+"""Processes join and leave their groups all the time, politely and not, while downloads, stores and receivers are slow.
+
+Half of those that join are static members, whose partitions wait for their session; the others leave at once.
+"""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from deploy.stack.ports import LOOPBACK, Ports
+from deploy.stack.services import SERVICES
+from tests.retry import eventually
+from tests.torture.load import Load
+from tests.torture.proxy import Mode, Proxy
+from tests.torture.scenario import Findings, Run
+from tests.torture.verdict import judge
+from tests.torture.watch import watching
+from tests.torture.world import READY_SECONDS, World, open_world
+
+MOST: Final = 5  # replicas beside the four that are always there
+RESTART_SHARE: Final = 0.2  # of changes: one of the four leaves, and its supervisor brings it back
+KILL_SHARE: Final = 0.3  # of leaves
+DYNAMIC: Final = {"ENGINE_KAFKA_INSTANCE_ID": ""}
+ORIGIN_SECONDS: Final = (0.5, 5.0)  # for which downloads wait; longer than a rebalance does
+RECEIVER_SECONDS: Final = (0.2, 2.0)
+STORE_SECONDS: Final = (0.02, 0.1, 0.4, 1.0)  # for every piece of a request to the store and of its answer
+OPEN_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many joins and leaves in how many seconds, and how much is written meanwhile."""
+
+    changes: int
+    seconds: float
+    mutations: int
+
+
+SHORT: Final = Size(4, 16.0, 60)
+LONG: Final = Size(60, 290.0, 2000)
+WITHIN_SECONDS: Final = 300.0
+
+
+@dataclass
+class Crowd:
+    """Makes the changes, and counts them by service."""
+
+    world: World
+    size: Size
+    joins: Counter[str] = field(default_factory=Counter)
+    leaves: Counter[str] = field(default_factory=Counter)
+    killed: int = 0
+    forced: list[str] = field(default_factory=list)  # were asked to leave and had to be killed in the end
+    seconds: float = 0.0
+    _leaving: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def changes(self) -> int:
+        """Joins and leaves so far."""
+        return self.joins.total() + self.leaves.total()
+
+    async def run(self) -> None:
+        """Change at even distances; what has joined at last goes, too, but that is not counted."""
+        clock, rng = asyncio.get_running_loop().time, self.world.rng
+        began = clock()
+        while self.changes < self.size.changes:
+            await asyncio.sleep(began + self.changes * self.size.seconds / self.size.changes - clock())
+            present = sorted(self.world.replicas)
+            if present and rng.random() < RESTART_SHARE:
+                await self._restart(rng.choice(SERVICES))
+            elif rng.random() < len(present) / MOST:
+                self._leave(rng.choice(present))
+            else:
+                fewest = min(self.joins[service] for service in SERVICES)
+                await self._join(rng.choice([each for each in SERVICES if self.joins[each] == fewest]))
+        self.seconds = clock() - began
+        await asyncio.gather(*self._leaving, *map(self.world.stop_replica, list(self.world.replicas)))
+
+    async def _join(self, service: str) -> None:
+        self.joins[service] += 1
+        own = DYNAMIC if self.world.rng.random() < 0.5 else None
+        name = self.world.start_replica(service, 1 + self.joins[service], own)
+        await self.world.ready(name)
+
+    def _leave(self, name: str) -> None:
+        child = self.world.replicas.pop(name)
+        kills = self.world.rng.random() < KILL_SHARE
+        self.leaves[name.partition("-")[0]] += 1
+        self.killed += kills
+
+        async def leave() -> None:
+            if kills:
+                child.kill()
+            await child.stop()
+            if not kills and (end := await child.exited()) != "exit code 0":
+                self.forced.append(f"{name}: {end}")
+
+        task = asyncio.create_task(leave())
+        self._leaving.add(task)
+
+    async def _restart(self, service: str) -> None:
+        before = self.world.process(service)
+        if before is None or not self.world.signal(service, signal.SIGTERM):
+            return
+        self.leaves[service] += 1
+
+        async def another() -> None:
+            found = self.world.process(service)
+            assert found, f"{service} was not started again"
+            assert found.pid != before.pid
+
+        await eventually(another, READY_SECONDS)
+        await self.world.ready(service)
+        self.joins[service] += 1
+
+
+async def _pulse(gate: asyncio.Event, bounds: tuple[float, float], world: World) -> None:
+    """Whoever comes waits until the gate opens for a moment."""
+    try:
+        while True:
+            gate.clear()
+            await asyncio.sleep(world.rng.uniform(*bounds))
+            gate.set()
+            await asyncio.sleep(OPEN_SECONDS)
+    finally:
+        gate.set()
+
+
+async def _weather(store: Proxy, world: World) -> None:
+    try:
+        while True:
+            await store.switch(Mode.PASS, world.rng.choice(STORE_SECONDS))
+            await asyncio.sleep(world.rng.uniform(1, 5))
+    finally:
+        await store.switch(Mode.PASS)
+
+
+@asynccontextmanager
+async def slowness(world: World, store: Proxy) -> AsyncIterator[None]:
+    """Slow downloads, receivers and store while the block runs."""
+    site = world.client.site
+    slow = [
+        asyncio.create_task(_pulse(site.origin.gate, ORIGIN_SECONDS, world)),
+        asyncio.create_task(_pulse(site.receiver.gate, RECEIVER_SECONDS, world)),
+        asyncio.create_task(_weather(store, world)),
+    ]
+    try:
+        yield
+    finally:
+        for task in slow:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _assignments(world: World) -> dict[str, int]:
+    """How often processes of each service were given partitions, by what they have logged."""
+    logs = world.stack.state_dir / "logs"
+    return {
+        service: sum(
+            log.read_text(errors="replace").count('"partitions.assigned"') for log in logs.glob(f"{service}*.log")
+        )
+        for service in SERVICES
+    }
+
+
+async def play(run: Run) -> Findings:
+    """See the module."""
+    size, findings = (SHORT if run.short else LONG), Findings()
+    ports = Ports(run.directory / "ports.json")  # the same that the stack will take
+    async with Proxy(LOOPBACK, ports["s3"]) as store:
+        slow_store = {"ENGINE_S3_ENDPOINT": f"http://{LOOPBACK}:{store.port}"}
+        async with open_world(run, {"storage": slow_store, "fetcher": slow_store}) as world:
+            load, crowd = Load(world, size.mutations, size.mutations / size.seconds), Crowd(world, size)
+            async with watching(world, load.writes) as watch, slowness(world, store):
+                await asyncio.gather(load.send(), crowd.run())
+            assignments = _assignments(world)
+            facts = await judge(world, load.writes, findings, replay=not run.short)
+    findings.figures |= {
+        "joins": crowd.joins.total(),
+        "leaves": crowd.leaves.total(),
+        "joins by service": dict(crowd.joins),
+        "leaves by service": dict(crowd.leaves),
+        "leaves by SIGKILL": crowd.killed,
+        "seconds of joins and leaves": round(crowd.seconds, 1),
+        "rebalances, as their members saw them": assignments,
+        "callbacks that came again": len(facts.callbacks) - len({each.webhook_id for each in facts.callbacks}),
+        "requests repeated": load.repeated,
+        "committed events looked at": watch.passed,
+    }
+    findings.broken += watch.broken
+    findings.expect(crowd.changes >= size.changes, f"only {crowd.changes} of {size.changes} joins and leaves")
+    seen = sum(assignments.values())
+    findings.expect(
+        seen > crowd.changes, f"{crowd.changes} joins and leaves, and partitions were given out {seen} times"
+    )
+    if not run.short:
+        findings.expect(not crowd.forced, f"these did not leave when they were asked to: {crowd.forced}")
+        took = f"{crowd.changes} joins and leaves took {crowd.seconds:.0f} s"
+        findings.expect(crowd.seconds <= WITHIN_SECONDS, took)
+    return findings
