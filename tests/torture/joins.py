@@ -24,24 +24,31 @@ from tests.torture.world import READY_SECONDS, World, open_world
 MOST: Final = 5  # replicas beside the four that are always there
 RESTART_SHARE: Final = 0.2  # of changes: one of the four leaves, and its supervisor brings it back
 KILL_SHARE: Final = 0.3  # of leaves
+JOINING: Final = ("storage", "fetcher", "notifier", "ingest")  # in turn
 DYNAMIC: Final = {"ENGINE_KAFKA_INSTANCE_ID": ""}
 ORIGIN_SECONDS: Final = (0.5, 5.0)  # for which downloads wait; longer than a rebalance does
 RECEIVER_SECONDS: Final = (0.2, 2.0)
-STORE_SECONDS: Final = (0.02, 0.1, 0.4, 1.0)  # for every piece of a request to the store and of its answer
+STORE_SECONDS: Final = (0.02, 0.1, 0.5)  # for every piece of a request to the store and of its answer
 OPEN_SECONDS: Final = 0.2
+STANDING_SECONDS: Final = 8.0  # within which a process has started and joined
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many joins and leaves in how many seconds, and how much is written meanwhile."""
+    """How many joins and leaves in how many seconds, and how much is written meanwhile.
+
+    `standing` instead of STORE_SECONDS, while storage joins or leaves: in the long form so much that one request takes
+    longer than a rebalance waits for the batch in hand.
+    """
 
     changes: int
     seconds: float
     mutations: int
+    standing: float
 
 
-SHORT: Final = Size(4, 16.0, 60)
-LONG: Final = Size(60, 290.0, 2000)
+SHORT: Final = Size(4, 10.0, 50, 1.0)
+LONG: Final = Size(60, 280.0, 2000, 4.0)
 WITHIN_SECONDS: Final = 300.0
 
 
@@ -51,6 +58,7 @@ class Crowd:
 
     world: World
     size: Size
+    store: "SlowStore"
     joins: Counter[str] = field(default_factory=Counter)
     leaves: Counter[str] = field(default_factory=Counter)
     killed: int = 0
@@ -71,14 +79,20 @@ class Crowd:
             await asyncio.sleep(began + self.changes * self.size.seconds / self.size.changes - clock())
             present = sorted(self.world.replicas)
             if present and rng.random() < RESTART_SHARE:
-                await self._restart(rng.choice(SERVICES))
+                await self._restart(await self._about(rng.choice(SERVICES)))
             elif rng.random() < len(present) / MOST:
-                self._leave(rng.choice(present))
+                self._leave(await self._about(rng.choice(present)))
             else:
-                fewest = min(self.joins[service] for service in SERVICES)
-                await self._join(rng.choice([each for each in SERVICES if self.joins[each] == fewest]))
+                await self._join(await self._about(min(JOINING, key=lambda service: self.joins[service])))
         self.seconds = clock() - began
         await asyncio.gather(*self._leaving, *map(self.world.stop_replica, list(self.world.replicas)))
+
+    async def _about(self, name: str) -> str:
+        """Before storage changes, let a batch come to a stand."""
+        if name.startswith("storage"):
+            await self.store.stand_still(self.size.standing)
+            await asyncio.sleep(1)
+        return name
 
     async def _join(self, service: str) -> None:
         self.joins[service] += 1
@@ -130,23 +144,37 @@ async def _pulse(gate: asyncio.Event, bounds: tuple[float, float], world: World)
         gate.set()
 
 
-async def _weather(store: Proxy, world: World) -> None:
-    try:
-        while True:
-            await store.switch(Mode.PASS, world.rng.choice(STORE_SECONDS))
-            await asyncio.sleep(world.rng.uniform(1, 5))
-    finally:
-        await store.switch(Mode.PASS)
+@dataclass
+class SlowStore:
+    """The way to the object store: mostly slow, and for a while almost at a stand."""
+
+    proxy: Proxy
+    _until: float = 0.0
+
+    async def run(self, world: World) -> None:
+        """Change for ever."""
+        try:
+            while True:
+                if asyncio.get_running_loop().time() > self._until:
+                    await self.proxy.switch(Mode.PASS, world.rng.choice(STORE_SECONDS))
+                await asyncio.sleep(1)
+        finally:
+            await self.proxy.switch(Mode.PASS)
+
+    async def stand_still(self, delay: float) -> None:
+        """From now on and for a while."""
+        self._until = asyncio.get_running_loop().time() + STANDING_SECONDS
+        await self.proxy.switch(Mode.PASS, delay)
 
 
 @asynccontextmanager
-async def slowness(world: World, store: Proxy) -> AsyncIterator[None]:
+async def slowness(world: World, store: SlowStore) -> AsyncIterator[None]:
     """Slow downloads, receivers and store while the block runs."""
     site = world.client.site
     slow = [
         asyncio.create_task(_pulse(site.origin.gate, ORIGIN_SECONDS, world)),
         asyncio.create_task(_pulse(site.receiver.gate, RECEIVER_SECONDS, world)),
-        asyncio.create_task(_weather(store, world)),
+        asyncio.create_task(store.run(world)),
     ]
     try:
         yield
@@ -157,13 +185,11 @@ async def slowness(world: World, store: Proxy) -> AsyncIterator[None]:
                 await task
 
 
-def _assignments(world: World) -> dict[str, int]:
-    """How often processes of each service were given partitions, by what they have logged."""
+def _logged(world: World, event: str) -> dict[str, int]:
+    """How often the processes of each service have logged an event."""
     logs = world.stack.state_dir / "logs"
     return {
-        service: sum(
-            log.read_text(errors="replace").count('"partitions.assigned"') for log in logs.glob(f"{service}*.log")
-        )
+        service: sum(log.read_text(errors="replace").count(f'"{event}"') for log in logs.glob(f"{service}*.log"))
         for service in SERVICES
     }
 
@@ -172,13 +198,17 @@ async def play(run: Run) -> Findings:
     """See the module."""
     size, findings = (SHORT if run.short else LONG), Findings()
     ports = Ports(run.directory / "ports.json")  # the same that the stack will take
-    async with Proxy(LOOPBACK, ports["s3"]) as store:
-        slow_store = {"ENGINE_S3_ENDPOINT": f"http://{LOOPBACK}:{store.port}"}
+    async with Proxy(LOOPBACK, ports["s3"]) as proxy:
+        slow_store = {"ENGINE_S3_ENDPOINT": f"http://{LOOPBACK}:{proxy.port}"}
         async with open_world(run, {"storage": slow_store, "fetcher": slow_store}) as world:
-            load, crowd = Load(world, size.mutations, size.mutations / size.seconds), Crowd(world, size)
+            store = SlowStore(proxy)
+            load, crowd = Load(world, size.mutations, size.mutations / size.seconds), Crowd(world, size, store)
             async with watching(world, load.writes) as watch, slowness(world, store):
                 await asyncio.gather(load.send(), crowd.run())
-            assignments = _assignments(world)
+            assignments, overlaps = (
+                _logged(world, "partitions.assigned"),
+                _logged(world, "rebalance.batch_still_in_hand"),
+            )
             facts = await judge(world, load.writes, findings, replay=not run.short)
     findings.figures |= {
         "joins": crowd.joins.total(),
@@ -188,6 +218,7 @@ async def play(run: Run) -> Findings:
         "leaves by SIGKILL": crowd.killed,
         "seconds of joins and leaves": round(crowd.seconds, 1),
         "rebalances, as their members saw them": assignments,
+        "batches in hand beyond a rebalance": overlaps,
         "callbacks that came again": len(facts.callbacks) - len({each.webhook_id for each in facts.callbacks}),
         "requests repeated": load.repeated,
         "committed events looked at": watch.passed,
@@ -199,6 +230,7 @@ async def play(run: Run) -> Findings:
         seen > crowd.changes, f"{crowd.changes} joins and leaves, and partitions were given out {seen} times"
     )
     if not run.short:
+        findings.expect(overlaps["storage"] > 0, "no batch was in hand beyond a rebalance: handlers were not slow")
         findings.expect(not crowd.forced, f"these did not leave when they were asked to: {crowd.forced}")
         took = f"{crowd.changes} joins and leaves took {crowd.seconds:.0f} s"
         findings.expect(crowd.seconds <= WITHIN_SECONDS, took)
