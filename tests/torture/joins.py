@@ -6,8 +6,6 @@ Half of those that join are static members, whose partitions wait for their sess
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,8 +13,9 @@ from deploy.stack.ports import LOOPBACK, Ports
 from deploy.stack.services import SERVICES
 from tests.retry import eventually
 from tests.torture.load import Load
-from tests.torture.proxy import Mode, Proxy
+from tests.torture.proxy import Proxy
 from tests.torture.scenario import Findings, Run
+from tests.torture.slowness import SlowStore, slowness
 from tests.torture.verdict import judge
 from tests.torture.watch import watching
 from tests.torture.world import READY_SECONDS, World, open_world
@@ -26,11 +25,6 @@ RESTART_SHARE: Final = 0.2  # of changes: one of the four leaves, and its superv
 KILL_SHARE: Final = 0.3  # of leaves
 JOINING: Final = ("storage", "fetcher", "notifier", "ingest")  # in turn
 DYNAMIC: Final = {"ENGINE_KAFKA_INSTANCE_ID": ""}
-ORIGIN_SECONDS: Final = (0.5, 5.0)  # for which downloads wait; longer than a rebalance does
-RECEIVER_SECONDS: Final = (0.2, 2.0)
-STORE_SECONDS: Final = (0.02, 0.1, 0.5)  # for every piece of a request to the store and of its answer
-OPEN_SECONDS: Final = 0.2
-STANDING_SECONDS: Final = 8.0  # within which a process has started and joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ class Crowd:
 
     world: World
     size: Size
-    store: "SlowStore"
+    store: SlowStore
     joins: Counter[str] = field(default_factory=Counter)
     leaves: Counter[str] = field(default_factory=Counter)
     killed: int = 0
@@ -130,59 +124,6 @@ class Crowd:
         await eventually(another, READY_SECONDS)
         await self.world.ready(service)
         self.joins[service] += 1
-
-
-async def _pulse(gate: asyncio.Event, bounds: tuple[float, float], world: World) -> None:
-    """Whoever comes waits until the gate opens for a moment."""
-    try:
-        while True:
-            gate.clear()
-            await asyncio.sleep(world.rng.uniform(*bounds))
-            gate.set()
-            await asyncio.sleep(OPEN_SECONDS)
-    finally:
-        gate.set()
-
-
-@dataclass
-class SlowStore:
-    """The way to the object store: mostly slow, and for a while almost at a stand."""
-
-    proxy: Proxy
-    _until: float = 0.0
-
-    async def run(self, world: World) -> None:
-        """Change for ever."""
-        try:
-            while True:
-                if asyncio.get_running_loop().time() > self._until:
-                    await self.proxy.switch(Mode.PASS, world.rng.choice(STORE_SECONDS))
-                await asyncio.sleep(1)
-        finally:
-            await self.proxy.switch(Mode.PASS)
-
-    async def stand_still(self, delay: float) -> None:
-        """From now on and for a while."""
-        self._until = asyncio.get_running_loop().time() + STANDING_SECONDS
-        await self.proxy.switch(Mode.PASS, delay)
-
-
-@asynccontextmanager
-async def slowness(world: World, store: SlowStore) -> AsyncIterator[None]:
-    """Slow downloads, receivers and store while the block runs."""
-    site = world.client.site
-    slow = [
-        asyncio.create_task(_pulse(site.origin.gate, ORIGIN_SECONDS, world)),
-        asyncio.create_task(_pulse(site.receiver.gate, RECEIVER_SECONDS, world)),
-        asyncio.create_task(store.run(world)),
-    ]
-    try:
-        yield
-    finally:
-        for task in slow:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 def _logged(world: World, event: str) -> dict[str, int]:
