@@ -30,7 +30,7 @@ class Size:
 
 
 SHORT: Final = Size(150, 10, 10.0, 1)
-LONG: Final = Size(10_000, 500, 9.0, 14)
+LONG: Final = Size(10_000, 500, 11.0, 14)
 
 
 @dataclass

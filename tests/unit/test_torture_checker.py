@@ -2,8 +2,10 @@
 
 import copy
 import json
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,13 +23,15 @@ PLACE = "demo/candidate/r1"
 ENDED = datetime(2031, 1, 2, 3, 4, 5, 678000, UTC)
 
 
-def callback(mutation: str, outcome: Json, identity: str = "") -> Callback:
-    """As the receiver would have it."""
+def callback(mutation: str, outcome: Json, identity: str = "", age: float = 0.0) -> Callback:
+    """As the receiver would have it; `age` in seconds before it came."""
     body = json.dumps({"timestamp": "2031-01-02T03:04:05.678Z", "data": outcome})
-    identity, at = identity or f"msg_{mutation}", datetime.now(UTC)
+    identity, at = identity or f"msg_{mutation}", datetime.now(UTC) - timedelta(seconds=age)
     signature = Webhook(SECRET).sign(identity, at, body)
     stamp = str(int(at.timestamp()))
-    return Callback({"webhook-id": identity, "webhook-timestamp": stamp, "webhook-signature": signature}, body, 0.0)
+    return Callback(
+        {"webhook-id": identity, "webhook-timestamp": stamp, "webhook-signature": signature}, body, time.perf_counter()
+    )
 
 
 def outcome(write: Write, sequence: int, version: int, status: str = "completed", **more: Any) -> Json:
@@ -130,11 +134,17 @@ def test_checker_sees_what_is_broken(facts: Facts, check: checker.Check, path: s
     assert check(facts)
 
 
-def test_webhook_ids_are_one_for_each_mutation(facts: Facts) -> None:
+def test_callbacks_are_fresh_and_webhook_ids_one_for_each_mutation(facts: Facts) -> None:
     told = facts.mutations["m1"]["outcome"]
     twice = copy.deepcopy(facts)
     twice.callbacks.append(callback("m1", told, "msg_other"))
     assert checker.callbacks_are_signed_and_stable(twice)
+    forged = copy.deepcopy(facts)
+    forged.callbacks[0] = replace(forged.callbacks[0], body='{"data": {"mutationId": "m1"}}')
+    assert checker.callbacks_are_signed_and_stable(forged)
+    late = copy.deepcopy(facts)
+    late.callbacks.append(callback("m1", told, age=400))
+    assert checker.callbacks_are_signed_and_stable(late)
     facts.callbacks[1] = callback("m2", facts.mutations["m2"]["outcome"], "msg_m1")
     assert checker.callbacks_are_signed_and_stable(facts)
 
