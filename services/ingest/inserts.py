@@ -4,6 +4,7 @@ import asyncio
 from enum import Enum
 from typing import Any, Final
 
+import pymongo
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
@@ -27,8 +28,8 @@ class Inserted(Enum):
 class GroupedInserts:
     """Inserts into one collection; a failure of one document is no failure of its neighbours."""
 
-    def __init__(self, collection: AsyncCollection[Document]) -> None:
-        self._collection = collection
+    def __init__(self, collection: AsyncCollection[Document], seconds: float) -> None:
+        self._collection, self._seconds = collection, seconds
         self._waiting: list[Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
 
@@ -46,6 +47,9 @@ class GroupedInserts:
             try:
                 results = await self._insert([document for document, _ in group])
             except Exception as error:
+                if isinstance(error, DependencyUnavailable):
+                    # Who waits behind an absence shares it: each group in its turn would meet it as long again.
+                    group, self._waiting = group + self._waiting, []
                 for _, future in group:
                     if not future.done():
                         future.set_exception(error)
@@ -66,6 +70,10 @@ class GroupedInserts:
         return group
 
     async def _insert(self, documents: list[Document]) -> list[Inserted | Exception]:
+        with pymongo.timeout(self._seconds):  # for both, so that a 503 comes in time
+            return await self._insert_or_read(documents)
+
+    async def _insert_or_read(self, documents: list[Document]) -> list[Inserted | Exception]:
         try:
             async with translated():
                 await self._collection.insert_many(documents, ordered=False)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -27,6 +27,8 @@ from shared.errors import DependencyUnavailable
 from shared.ledger import MutationDocument
 
 log = structlog.get_logger()
+DISCARD_SECONDS: Final = 2.0
+STAGE_SECONDS: Final = 10.0  # of one large file; a store that takes longer for 5 MB is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +197,9 @@ class Intake:
                 key = f"staging/{write.environment}/{draft.document['_id']}/{attachment}-{secrets.token_hex(8)}"
                 keys.append(key)
                 try:
-                    staged = await self._put(key, file)
-                except DependencyUnavailable:
+                    async with asyncio.timeout(STAGE_SECONDS):
+                        staged = await self._put(key, file)
+                except (DependencyUnavailable, TimeoutError):
                     await self._discard(keys)
                     raise unavailable(_again(write)) from None
                 draft.document["files"][attachment]["staged"] = staged
@@ -211,8 +214,9 @@ class Intake:
     async def _discard(self, keys: Sequence[str]) -> None:
         """Delete what a refused or repeated request has staged; what can't be deleted now, the sweeper finds."""
         if keys:
-            with suppress(DependencyUnavailable):
-                await self._staging.delete(keys)
+            with suppress(DependencyUnavailable, TimeoutError):
+                async with asyncio.timeout(DISCARD_SECONDS):
+                    await self._staging.delete(keys)
 
 
 def _record(record_type: RecordType, record_id: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """MongoDB for acceptance: keys and places are claimed by one insert (design §2)."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Document, MutationDocument, translated
 
 ATTEMPTS: Final = 20
-TRANSACTION_SECONDS: Final = 1.5
+SECONDS: Final = 1.5  # of one claim with MongoDB
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -34,10 +35,11 @@ class _Line:
 class MongoLedger:
     """Claims, and what is looked up about them. The environment is `live` or `sandbox`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, seconds: float = SECONDS) -> None:
+        self._client, self._seconds = client, seconds
         self._databases: dict[str, ledger.Database] = ledger.databases(client)
-        self._inserts = {name: GroupedInserts(database.mutations) for name, database in self._databases.items()}
+        self._inserts = {name: GroupedInserts(one.mutations, seconds) for name, one in self._databases.items()}
+        self._absent_at = -math.inf  # when a claim met an absence for the last time
         # Within a process the claims of one record queue up; between processes the unique index decides.
         self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
 
@@ -46,31 +48,46 @@ class MongoLedger:
 
         Raises DependencyUnavailable when it is unknown whether the insert arrived.
         """
-        own, lines = cast(Document, document), dict[str, _Line]()
+        clock = asyncio.get_running_loop().time
+        began, lines = clock(), dict[str, _Line]()
         async with AsyncExitStack() as stack:
             for record in sorted(records if document["kind"] != "create" else []):
                 lines[record] = self._lines.setdefault(f"{environment} {record}", _Line())
                 await stack.enter_async_context(lines[record].turn)
-            asked = False
-            for _ in range(ATTEMPTS):
-                places = _behind(records, lines)
-                if not places:
-                    places = await self._places(environment, document["kind"], records, doubtful=asked)
-                    asked = True
-                own["lane"], own["places"] = ledger.WAITING, places
-                # Until it is known what becomes of this insert, the next one asks the ledger.
-                for line in lines.values():
-                    line.last = None
-                inserted = await self._inserts[environment].insert(own)
-                if inserted is Inserted.DONE:
-                    for place in places if lines else ():
-                        lines[place["record"]].last = place["sequence"]
-                    return document
-                if inserted is Inserted.KEY_TAKEN:
-                    winner = await self.find(environment, document["tenant"], document["key"])
-                    if winner is not None:
-                        return winner
-        raise DependencyUnavailable("mongodb", "too many claims at once")
+            if self._absent_at > began:  # met by who had the turn before; each in the line would wait as long again
+                raise DependencyUnavailable("mongodb", "away a moment ago")
+            try:
+                held = await self._claim(environment, document, records, lines)
+            except DependencyUnavailable:
+                self._absent_at = clock()
+                raise
+        if held is None:
+            raise DependencyUnavailable("mongodb", "too many claims at once")
+        return held
+
+    async def _claim(
+        self, environment: str, document: MutationDocument, records: list[str], lines: dict[str, _Line]
+    ) -> MutationDocument | None:
+        own, asked = cast(Document, document), False
+        for _ in range(ATTEMPTS):
+            places = _behind(records, lines)
+            if not places:
+                places = await self._places(environment, document["kind"], records, doubtful=asked)
+                asked = True
+            own["lane"], own["places"] = ledger.WAITING, places
+            # Until it is known what becomes of this insert, the next one asks the ledger.
+            for line in lines.values():
+                line.last = None
+            inserted = await self._inserts[environment].insert(own)
+            if inserted is Inserted.DONE:
+                for place in places if lines else ():
+                    lines[place["record"]].last = place["sequence"]
+                return document
+            if inserted is Inserted.KEY_TAKEN:
+                winner = await self.find(environment, document["tenant"], document["key"])
+                if winner is not None:
+                    return winner
+        return None
 
     async def claim_array(
         self, environment: str, head: MutationDocument, members: list[MutationDocument]
@@ -79,11 +96,16 @@ class MongoLedger:
         for member in members:
             member["lane"], member["places"] = ledger.WAITING, [{"record": _place(member), "sequence": 1}]
         documents = [cast(Document, head), *(cast(Document, member) for member in members)]
+        # The driver repeats a transaction for two minutes otherwise, whatever its operations' time-out.
+        with pymongo.timeout(self._seconds):
+            return await self._insert_or_read(environment, head, documents)
+
+    async def _insert_or_read(
+        self, environment: str, head: MutationDocument, documents: list[Document]
+    ) -> MutationDocument:
         try:
-            # The driver repeats a transaction for two minutes otherwise, whatever its operations' time-out.
-            with pymongo.timeout(TRANSACTION_SECONDS):
-                async with translated():
-                    await self._insert_together(environment, documents)
+            async with translated():
+                await self._insert_together(environment, documents)
         except BulkWriteError:
             winner = await self.find(environment, head["tenant"], head["key"])
             if winner is None:

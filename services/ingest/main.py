@@ -60,7 +60,8 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         jobs = (kafka.connect, relay.run, relay.recount, relay.look, watch_lost)
         await stack.enter_async_context(background(health.watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
-        ledger, policy = MongoLedger(client), EgressPolicy.from_settings(settings.egress_allow)
+        ledger = MongoLedger(client, settings.mongodb_timeout_seconds)
+        policy = EgressPolicy.from_settings(settings.egress_allow)
         intake = Intake(ledger, relay, blobs, MongoKeeps(databases(client)))
         commands = CommandHandler(intake, Rejections(ledger, kafka), policy)
         consumer = CommandConsumer(settings, commands, DeadLetters(kafka), lambda: lifecycle.draining_seconds)

@@ -10,8 +10,10 @@ import pytest_asyncio
 
 from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
+from shared.errors import DependencyUnavailable
 from shared.ledger import databases, open_client
 from tests.factories import mutation, new_id
+from tests.torture.proxy import Mode, Proxy
 
 
 @pytest_asyncio.fixture
@@ -186,3 +188,23 @@ def _array(key: str) -> tuple[Any, list[Any]]:
     members = [unplaced("create", new_id(), key=f"{key}#{n}")[0] for n in (1, 2, 3)]
     head = {"_id": new_id(), "tenant": "demo", "key": key, "status": "batch", "members": [m["_id"] for m in members]}
     return head, members
+
+
+async def test_claims_that_wait_for_an_absent_database_fail_together(servers: dict[str, Any]) -> None:
+    seconds = 1.0
+    async with Proxy("127.0.0.1", int(servers["mongodb"].rpartition(":")[2])) as proxy:
+        client = open_client(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true", seconds)
+        gateway, record = MongoLedger(client, seconds), new_id()
+        await gateway.claim("live", *unplaced("create", record))
+        await proxy.switch(Mode.SILENT)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        creates = [unplaced("create", new_id()) for _ in range(100)]  # more than one group
+        appends = [unplaced("append", record) for _ in range(10)]
+        claims = (gateway.claim("live", *claim) for claim in creates + appends)
+
+        ended = await asyncio.gather(*claims, return_exceptions=True)
+
+        assert {type(each) for each in ended} == {DependencyUnavailable}
+        assert clock() - began < len(appends) * seconds, "one after the other"
+        await client.close()
