@@ -15,7 +15,7 @@ from tests.torture.load import Write
 from tests.torture.scenario import Findings
 from tests.torture.world import READY_SECONDS, SESSION_SECONDS, World
 
-PATIENCE_SECONDS: Final = 120.0  # without any progress
+PATIENCE_SECONDS: Final = 420.0  # without any progress; a receiver that seemed dead is tried again after six minutes
 LOOK_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 90.0  # within which a sweep and a reconcile have come round: their leases and ages are shorter
 
