@@ -99,7 +99,7 @@ class Relay:
                 self._leads = await self._lead()
                 for environment in ENVIRONMENTS if self._leads else ():
                     for tenant in await self._outbox.waiting_tenants(environment):
-                        self._window(environment, tenant).forgotten = True
+                        self._window(environment, tenant).doubtful = True
             except DependencyUnavailable as error:
                 log.warning("relay.postponed", error=str(error))
             except Exception:
@@ -145,21 +145,22 @@ class Relay:
         await self._outbox.mark_published(environment, slow)
         for name in [*settled, *slow]:
             window.sent.pop(name, None)
-        if window.queue or window.forgotten:
+        if window.queue or window.forgotten or window.doubtful:
             window.marked = await self._outbox.under_way(environment, tenant)
             finished = await self._outbox.finished(environment, tenant, FINISHED_SECONDS)
             window.size = max(finished, Window().size)
-        if window.forgotten and not window.queue:
+        if (window.forgotten or window.doubtful) and not window.queue:
             if self._leads:
                 await self._refill(environment, tenant, window)
             else:
-                window.forgotten = False  # whoever leads finds them; what is offered here from now on goes at once
+                # Whoever leads finds them; what is offered here from now on goes at once.
+                window.forgotten = window.doubtful = False
 
     async def _refill(self, environment: str, tenant: str, window: Window) -> None:
         before = datetime.now(UTC) - timedelta(seconds=FORGOTTEN_LOOKS * self._look_seconds)
         limit = min(2 * window.size + len(window.sent), QUEUE)
         found = await self._outbox.waiting(environment, tenant, before, limit)
-        window.forgotten = len(found) == limit
+        window.forgotten, window.doubtful = len(found) == limit, False
         window.queue.extend(_all_offered(environment, [each for each in found if not window.holds(each["_id"])]))
 
 

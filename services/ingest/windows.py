@@ -36,6 +36,7 @@ class Window:
     size: int = WINDOW_LEAST
     marked: int = 0  # published and unfinished, as the ledger has it
     forgotten: bool = False  # the ledger holds waiting mutations that are not in the queue
+    doubtful: bool = False  # it may hold some; what is offered meanwhile is no later for it
 
     @property
     def free(self) -> int:
@@ -45,7 +46,7 @@ class Window:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to keep it for."""
-        return not (self.queue or self.sent or self.forgotten)
+        return not (self.queue or self.sent or self.forgotten or self.doubtful)
 
     def offer(self, offered: Offered) -> None:
         """Queue it; what has no room is found in the ledger later."""

@@ -105,6 +105,25 @@ async def test_a_flood_of_one_tenant_leaves_room_for_the_single_file_of_another(
         assert set(broker.of(flood)) == {d["_id"] for d in documents[:100]}  # the oldest first
 
 
+async def test_what_is_offered_while_the_ledger_is_looked_through_is_published_at_once(client: Client) -> None:
+    broker, tenant, live = Broker(), new_id(), databases(client)["live"]
+    looks = 0
+
+    async def leading() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    relay = Relay(MongoOutbox(client), broker, leading, look_seconds=0.1)
+    known, offered = waiting(tenant, 2)
+    await live.mutations.insert_many([known, offered])
+    # Nobody recounts: what would have to be found in the ledger is never published.
+    async with background(relay.run, relay.look, on_failure=lambda: None):
+        await eventually(lambda: _equal(looks >= 2, True))
+        relay.offer("live", offered)
+        await eventually(lambda: _equal(broker.of(tenant), [offered["_id"]]))
+
+
 async def test_what_stands_still_is_published_again_only_after_the_pipeline_has_passed(client: Client) -> None:
     live, outbox = databases(client)["live"], MongoOutbox(client)
     again: list[str] = []

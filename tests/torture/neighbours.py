@@ -5,12 +5,15 @@ Each is busy while its block runs, and has nothing unfinished behind it, but for
 
 import asyncio
 import itertools
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.e2e.client import Client, Json, person
+from tests.retry import eventually
 from tests.sources import OK
 from tests.torture.delays import NOTE, Watched, watched
 
@@ -180,6 +183,17 @@ async def dead_receivers(client: Client, amount: Amount) -> AsyncIterator[Neighb
         closed.bind(("127.0.0.3", 0))  # and never listens
         async with open_stuck(["127.0.0.4"]) as stuck:
             dead = [f"http://127.0.0.3:{closed.getsockname()[1]}/hook", f"{stuck.urls[0]}/hook"]
-            mine, urls = watched(client), itertools.cycle(dead)
-            async with _sending(mine, amount, lambda _: person(callbackUrl=next(urls))):
+            mine, urls, name = watched(client), itertools.cycle(dead), secrets.token_hex(8)
+
+            def called_back_there(number: int) -> Json:
+                return person(idempotencyKey=f"{name}-{number}", callbackUrl=next(urls))
+
+            async with _sending(mine, amount, called_back_there):
+                # Only the callbacks are to be in anybody's way.
+                for number in range(amount.at_once):
+                    await eventually(partial(_has_ended, client, f"{name}-{number}"), 300)
                 yield Neighbour(lambda: stuck.at_once > 0, lambda: len(mine.accepted))
+
+
+async def _has_ended(client: Client, key: str) -> None:
+    assert (await client.call("GET", f"/mutations/{key}")).body["data"]["status"] == "completed"
