@@ -21,7 +21,7 @@ SECONDS: Final = 0.5
 # Name -> (what it is, how much of it in the long form, how much in the short one, whether it is a flood)
 NEIGHBOURS: Final = {
     "a flood": (neighbours.flood, Amount(2000, 500), Amount(1000), True),
-    "a flood of one record": (neighbours.flood_of_one_record, Amount(1000, 500), Amount(200), True),
+    "a flood of one record": (neighbours.flood_of_one_record, Amount(1000, 500), Amount(100), True),
     "a slow host": (neighbours.slow_host, Amount(64, 64), Amount(64), False),
     "silent hosts": (neighbours.silent_hosts, Amount(60, 60), Amount(60), False),
     "dead receivers": (neighbours.dead_receivers, Amount(500), Amount(60), False),
