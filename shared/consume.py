@@ -163,11 +163,15 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
 
     async def _work_off(self, records: tuple[Record, ...]) -> bool:
         back_off = BackOff()
-        deliveries: list[Delivery[T] | None] | None = None
+        unreadable: list[tuple[Record, str]] = []
+        deliveries = [found for record in records if (found := self._decoded(record, unreadable))]
         while True:
             try:
-                deliveries = deliveries or [await self._decoded(record) for record in records]
-                await self._attempt([delivery for delivery in deliveries if delivery])
+                await self._attempt(deliveries)
+                deliveries = []  # nobody waits for the burial of what can't be read
+                while unreadable:
+                    await self._letters.send(*unreadable[0], UNREADABLE_TRIES)
+                    EVENTS_HANDLED.labels(unreadable.pop(0)[0].topic, "dead_lettered").inc()
             except DependencyUnavailable as error:
                 if self._leaving or back_off.failures > len(BACKOFF_SECONDS):
                     return False
@@ -176,12 +180,11 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
             else:
                 return True
 
-    async def _decoded(self, record: Record) -> Delivery[T] | None:
+    def _decoded(self, record: Record, unreadable: list[tuple[Record, str]]) -> Delivery[T] | None:
         try:
             return self._read(record)
         except Undecodable as error:
-            await self._letters.send(record, str(error), UNREADABLE_TRIES)
-            EVENTS_HANDLED.labels(record.topic, "dead_lettered").inc()
+            unreadable.append((record, str(error)))
             return None
 
     async def _attempt(self, deliveries: Sequence[Delivery[T]]) -> None:

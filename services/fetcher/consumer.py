@@ -97,16 +97,16 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._drop()
 
     async def _work_off(self, taken: Sequence[Taken]) -> None:
-        deliveries = [(slot, found) for slot, record in taken if (found := await self._decoded(slot, record))]
+        deliveries = [(slot, found) for slot, record in taken if (found := self._decoded(slot, record))]
         ended = await self._handler.ended([delivery.event for _, delivery in deliveries])
         for slot, delivery in deliveries:
             self._spawn(self._pass_on(slot, delivery, delivery.event.mutation_id in ended))
 
-    async def _decoded(self, slot: Slot, record: Record) -> Delivery[MutationAccepted] | None:
+    def _decoded(self, slot: Slot, record: Record) -> Delivery[MutationAccepted] | None:
         try:
             return decode(MutationAccepted, record)
         except Undecodable as error:
-            await self._bury(slot, record, str(error))
+            self._spawn(self._bury(slot, record, str(error)))  # nobody waits for it
             return None
 
     async def _pass_on(self, slot: Slot, delivery: Delivery[MutationAccepted], ended: bool) -> None:

@@ -20,6 +20,7 @@ from aiokafka.structs import RecordMetadata
 from deploy.stack import EmbeddedStack
 from shared import ledger, topics
 from shared.limits import ANNOUNCEMENT_TRIES, MAX_TRIES, UNREADABLE_TRIES
+from shared.outbox import LONGEST_PAUSE_SECONDS
 from tests.e2e.client import Client, Json, open_client, person
 from tests.odd_records import ODD_HEADER, odd_batch
 from tests.retry import eventually
@@ -272,7 +273,7 @@ async def _judge_ends(poisoner: Poisoner, findings: Findings) -> None:
         if not isinstance(planted.identity, str):
             continue
         document = await poisoner.mutations.find_one({"_id": planted.identity})
-        error, owed = (document["outcome"] or {}).get("error"), document["owed"]
+        error, owed = (document["outcome"] or {}).get("error"), document.get("owed")
         if planted.topic == topics.FETCHED:
             findings.expect((error or {}).get("code") == "internal_error", f"{planted.kind}: ended with {error}")
         else:
@@ -284,7 +285,7 @@ async def _mended(poisoner: Poisoner, findings: Findings) -> None:
     mended = {"$set": {"callbackUrl": poisoner.broken.client.callback_url}}
     await poisoner.mutations.update_many({"callbackUrl": BROKEN}, mended)
     try:
-        await poisoner.broken.all_ended()
+        await poisoner.broken.all_ended(LONGEST_PAUSE_SECONDS + 60)
     except AssertionError as error:
         findings.expect(False, f"after the mending {error}")
     findings.expect(poisoner.broken.statuses() == {"failed", "completed"}, f"ended {poisoner.broken.statuses()}")
