@@ -60,9 +60,9 @@ def error_of(answer: Answer) -> AttemptError | None:
     return "gone" if answer.status == GONE else BY_HUNDREDS.get(answer.status // 100, BROKEN)
 
 
-def got_no_answer(dispatched: Dispatched) -> bool:
-    """Whether the receiver did not answer at all: a dead one gets less room."""
-    return dispatched.answer.status is None
+def answered(dispatched: Dispatched) -> bool | None:
+    """Whether the receiver answered at all: a dead one gets less room. None: we were not there to see it."""
+    return None if dispatched.answer.late else dispatched.answer.status is not None
 
 
 class Courier:
@@ -119,7 +119,7 @@ class Courier:
             return SuccessfulDispatch(pending, answer, at)
         if answer.status == GONE:
             return FailedDispatch(pending, answer, at, error, "gone")
-        throttled = answer.status == TOO_MANY_REQUESTS or answer.error == TIMEOUT
+        throttled = answer.status == TOO_MANY_REQUESTS or (answer.error == TIMEOUT and not answer.late)
         pause = schedule.next_pause(
             self._policy.pauses,
             pending.made + 1,

@@ -87,6 +87,7 @@ class Answer:
     text: str = ""
     retry_after: str | None = None
     error: AttemptError | None = None
+    late: bool = False  # we looked only long after its time-out, and what came until then was not read
 
 
 @dataclass(frozen=True, slots=True)

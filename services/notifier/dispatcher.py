@@ -16,8 +16,8 @@ log = structlog.get_logger()
 PROBES: Final = 2  # what a lane that answers nothing may have in memory
 LANES_REMEMBERED: Final = 10_000
 
-# Attempts one dispatch and hands its result on; True: the receiver answered.
-Attempt = Callable[[PendingDispatch], Awaitable[bool]]
+# Attempts one dispatch and hands its result on; True: the receiver answered; None: that can't be told.
+Attempt = Callable[[PendingDispatch], Awaitable[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,8 @@ class FairDispatcher:
         except Exception:
             # Nothing is recorded: the lease runs out and it is attempted again, here or elsewhere.
             log.exception("dispatch.failed", mutation=pending.delivery)
+            return
+        if answered is None:
             return
         if answered:
             self._failures.pop(pending.lane, None)

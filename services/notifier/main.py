@@ -17,7 +17,7 @@ from services.notifier import metrics
 from services.notifier.attempts import MongoAttempts
 from services.notifier.clock import DatabaseClock
 from services.notifier.consumer import CompletedConsumer
-from services.notifier.courier import Courier, RetryPolicy, got_no_answer
+from services.notifier.courier import Courier, RetryPolicy, answered
 from services.notifier.deliveries import MongoDeliveries
 from services.notifier.dispatch import PendingDispatch
 from services.notifier.dispatcher import FairDispatcher, Room
@@ -70,12 +70,12 @@ class Deliverer:
             list(places), self.deliveries, self.ledger, self.dispatcher, rng, settings.delivery_poll_seconds
         )
 
-    async def _attempt(self, pending: PendingDispatch) -> bool:
+    async def _attempt(self, pending: PendingDispatch) -> bool | None:
         dispatched = await self._courier.attempt(pending)
         crash_point("notifier.sent")
         metrics.count(dispatched)
         self.recorder.add(dispatched)
-        return not got_no_answer(dispatched)
+        return answered(dispatched)
 
     @asynccontextmanager
     async def running(self, lifecycle: Lifecycle) -> AsyncIterator[None]:

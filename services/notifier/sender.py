@@ -18,6 +18,7 @@ from shared.errors import DependencyUnavailable
 
 USER_AGENT: Final = "MutationEngine-Webhooks/1"
 CLOSE_SECONDS: Final = 1.0  # a receiver that reads no further must not hold the attempt
+LATE_SECONDS: Final = 1.0  # no receiver can make a time-out end so late: this process was stopped, or blocked
 TARGETS_REMEMBERED: Final = 1024
 FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, ClientError, ValueError, TimeoutError, OSError)
 # ValueError: UrlRefused, and what parsing a hostile Location may raise.
@@ -44,7 +45,9 @@ class HttpSender:
         except EgressStarved as error:  # nothing was sent, and it is not the receiver's doing
             raise DependencyUnavailable("egress", type(error).__name__) from error
         except FAILURES as error:
-            return Answer(None, _milliseconds(started), error=_error_of(error))
+            taken = _milliseconds(started)
+            late = taken > 1000 * (self._total_seconds + LATE_SECONDS)
+            return Answer(None, taken, error=_error_of(error), late=late)
         return Answer(status, _milliseconds(started), text, retry_after)
 
     async def _exchange(self, url: str, headers: dict[str, str], content: bytes) -> tuple[int, str, str | None]:

@@ -21,7 +21,7 @@ from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, Relay
 from services.notifier.attempts import MongoAttempts
 from services.notifier.clock import DatabaseClock
 from services.notifier.consumer import CompletedConsumer
-from services.notifier.courier import Courier, RetryPolicy, got_no_answer
+from services.notifier.courier import Courier, RetryPolicy, answered
 from services.notifier.deliveries import MongoDeliveries
 from services.notifier.dispatch import PendingDispatch
 from services.notifier.dispatcher import FairDispatcher, Room
@@ -169,10 +169,10 @@ def notifier(world: World, process: Process) -> None:
     deliveries = MongoDeliveries(ports.databases, database_clock, process.name, LEASE)
     recorder = Recorder(MongoAttempts(ports.client, ports.databases, database_clock, process.name), 0.1)
 
-    async def attempt(pending: PendingDispatch) -> bool:
+    async def attempt(pending: PendingDispatch) -> bool | None:
         dispatched = await courier.attempt(pending)
         recorder.add(dispatched)
-        return not got_no_answer(dispatched)
+        return answered(dispatched)
 
     dispatcher = FairDispatcher(attempt, Room(), clock)
     poller = Poller(list(ports.databases), deliveries, ledger, dispatcher, rng, 5.0)

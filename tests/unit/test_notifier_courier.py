@@ -6,7 +6,7 @@ import pytest
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
-from services.notifier.courier import Courier, RetryPolicy, got_no_answer
+from services.notifier.courier import Courier, RetryPolicy, answered
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, SuccessfulDispatch
 from tests.fakes_notifier import NOW, SECRET, TRACE, FixedSecrets, ScriptedSender, headers_of, pending
 
@@ -63,7 +63,14 @@ async def test_a_receiver_that_timed_out_gets_at_least_a_minute() -> None:
     dispatched, _ = await attempt(Answer(None, 15_000, error="timeout"))
     assert isinstance(dispatched, FailedDispatch)
     assert dispatched.pause == 60
-    assert got_no_answer(dispatched)
+    assert answered(dispatched) is False
+
+
+async def test_a_time_out_that_ended_late_says_nothing_about_the_receiver() -> None:
+    dispatched, _ = await attempt(Answer(None, 40_000, error="timeout", late=True))
+    assert isinstance(dispatched, FailedDispatch)
+    assert 4 <= dispatched.pause <= 6
+    assert answered(dispatched) is None
 
 
 async def test_retry_after_stretches_the_pause_at_most_twofold() -> None:

@@ -172,6 +172,23 @@ def test_a_bug_in_one_attempt_gives_its_room_back() -> None:
     assert in_virtual_time(scenario) == (1, True)
 
 
+def test_what_can_not_be_told_makes_no_receiver_dead_and_no_dead_one_alive() -> None:
+    async def scenario() -> list[int]:
+        told: list[bool | None] = [*[None] * 4, *[False] * 3, None]
+
+        async def attempt(_: PendingDispatch) -> bool | None:
+            return told.pop(0)
+
+        fair, seen = FairDispatcher(attempt, Room(), asyncio.get_running_loop().time), list[int]()
+        while told:
+            offer(fair, f"a{len(told)}", HEALTHY)
+            await asyncio.sleep(1)
+            seen.append(fair.failures(HEALTHY))
+        return seen
+
+    assert in_virtual_time(scenario) == [0, 0, 0, 0, 1, 2, 3, 3]
+
+
 def test_draining_waits_for_what_runs_and_hands_back_the_rest() -> None:
     async def scenario() -> tuple[dict[str, float], set[str], bool]:
         receivers = Receivers()
