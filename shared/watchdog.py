@@ -19,6 +19,7 @@ log = structlog.get_logger()
 EVERY_SECONDS: Final = 5.0
 SAID_SECONDS: Final = 20.0  # then /healthz says so
 STUCK_SECONDS: Final = 45.0  # with the looks before and after it: gone within 60 s
+LATE_SECONDS: Final = 25.0  # between two looks: this process was stopped, and nothing could move meanwhile
 HUNG_SECONDS: Final = 300.0  # with something in hand: longer than anything that ends by itself
 
 
@@ -65,7 +66,10 @@ class Watchdog:
         """Look every few seconds, for ever."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            if await self.stuck(time.monotonic()):
+            now = time.monotonic()
+            if now - self._now > LATE_SECONDS:
+                self._idle_since = self._unmoved_since = now
+            if await self.stuck(now):
                 log.critical("consumer.stuck", topic=str(self._topic), in_hand=not self._watched.idle)
                 self._on_stuck()
 

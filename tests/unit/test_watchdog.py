@@ -1,10 +1,14 @@
 """The watchdog on a clock of its own: when a consumer is stuck, and when it is not."""
 
+import asyncio
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
 
+from shared import watchdog as watching
 from shared.errors import DependencyUnavailable
 from shared.watchdog import HUNG_SECONDS, SAID_SECONDS, STUCK_SECONDS, Watchdog
 
@@ -112,3 +116,28 @@ async def test_slow_work_that_has_just_ended_is_not_stuck_before_its_commit() ->
     consumer.idle = True
 
     assert not await watchdog.stuck(LATER + 1)
+
+
+@pytest.mark.parametrize(("pause", "looks"), [(5.0, 12), (3600.0, 1)])
+async def test_time_during_which_the_process_was_stopped_does_not_count(
+    pause: float, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour at once is a stop; a minute in steps of five seconds is stuck."""
+    now, told = 0.0, list[float]()
+    pauses = chain([5.0], repeat(pause, looks), repeat(0.0))
+
+    async def sleep(_: float) -> None:
+        nonlocal now
+        now += next(pauses)
+        await real_sleep(0)
+
+    real_sleep = asyncio.sleep
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: now))
+    watchdog = Watchdog(Offsets(), OURS.topic, Consumer(), lambda: told.append(now))  # type: ignore[arg-type]
+    monkeypatch.setattr(watching, "asyncio", SimpleNamespace(sleep=sleep))
+    running = asyncio.create_task(watchdog.run())
+    for _ in range(50):
+        await real_sleep(0)
+    running.cancel()
+
+    assert bool(told) is (looks > 1)
