@@ -41,8 +41,10 @@ class LoopGuard(threading.Thread):
         while True:
             time.sleep(EVERY_SECONDS)
             if why := self.look():
-                self._tell(why)
-                self._end(1)
+                try:
+                    self._tell(why)
+                finally:
+                    self._end(1)
                 return
 
     def look(self) -> str:
@@ -64,10 +66,14 @@ class LoopGuard(threading.Thread):
         self._unanswered = 0
 
     def _tell(self, why: str) -> None:
+        # What blocks may be whoever does not read our log, or a disk, where the stack's source lines are: that must
+        # not keep us here.
+        telling = threading.Thread(target=self._say, args=(why,), daemon=True)
+        telling.start()
+        telling.join(TELLING_SECONDS)
+
+    def _say(self, why: str) -> None:
         frame = sys._current_frames().get(self._thread)
         stack = "".join(traceback.format_stack(frame))
         tasks = [repr(task.get_coro()) for task in asyncio.all_tasks(self._loop)]
-        # Whoever does not read our log may be what blocks: that must not keep us here.
-        telling = threading.Thread(target=lambda: log.critical(why, stack=stack, tasks=tasks), daemon=True)
-        telling.start()
-        telling.join(TELLING_SECONDS)
+        log.critical(why, stack=stack, tasks=tasks)

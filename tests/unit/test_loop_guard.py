@@ -1,7 +1,12 @@
 """The thread that ends a process whose loop stands still: it counts looks, and a running loop answers each."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 
+import pytest
+
+from shared import loop_guard
 from shared.loop_guard import LoopGuard
 
 
@@ -48,3 +53,28 @@ def test_a_loop_that_has_ended_is_no_reason() -> None:
     looking = asyncio.run(made())
 
     assert [looking.look() for _ in range(20)] == [""] * 20
+
+
+def blocked(*_: object) -> list[str]:
+    threading.Event().wait(60)
+    return []
+
+
+def broken(*_: object) -> list[str]:
+    raise OSError("no such source")
+
+
+@pytest.mark.parametrize("telling", [blocked, broken])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_the_process_ends_also_when_the_stack_can_not_be_told(
+    telling: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_guard, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(loop_guard, "TELLING_SECONDS", 0.05)
+    monkeypatch.setattr("traceback.format_stack", telling)
+    ended = threading.Event()
+    looking = LoopGuard(asyncio.get_running_loop(), 3, lambda code: ended.set())
+    looking.leave_within(0)
+    looking.start()
+
+    assert await asyncio.to_thread(ended.wait, 5.0)
