@@ -79,7 +79,7 @@ class S3Blobs:
         """Copy inside the bucket, by the store itself; raises BlobMissing when there is no source."""
         answer = await self._requests.send("PUT", target, {"x-amz-copy-source": f"/{self._bucket}/{quoted(source)}"})
         if answer.status == 200 and answer.code:  # CopyObject may fail behind a 200 (S3 API reference)
-            raise DependencyUnavailable(SERVICE, answer.code)
+            raise _unable(answer.code)
         _expect(answer, 200, key=source)
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -94,7 +94,7 @@ class S3Blobs:
                     Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
                 )
             if failures := answer.get("Errors"):
-                raise DependencyUnavailable(SERVICE, failures[0].get("Code", "DeleteObjects"))
+                raise _unable(failures[0].get("Code", "DeleteObjects"))
 
     async def head(self, key: str) -> int | None:
         """The object's size, or None when there is none."""
@@ -174,7 +174,13 @@ def _expect(answer: Answer, *statuses: int, key: str | None = None) -> None:
         return
     if key is not None and answer.code in {"NoSuchKey", "InvalidCopySource"}:
         raise BlobMissing(key)
-    raise DependencyUnavailable(SERVICE, answer.code or str(answer.status))
+    raise _unable(answer.code or str(answer.status))
+
+
+def _unable(reason: str) -> DependencyUnavailable:
+    """It answered that it can't, or may not, do its work (full, keys withdrawn): no restart of ours would mend that."""
+    DEPENDENCIES.failed(SERVICE)
+    return DependencyUnavailable(SERVICE, reason)
 
 
 @contextmanager
@@ -185,7 +191,7 @@ def _translated(ignored: frozenset[str] = frozenset()) -> Iterator[None]:
     except ClientError as error:
         if error.response["Error"]["Code"] in ignored:
             return
-        raise DependencyUnavailable(SERVICE, error.response["Error"]["Code"]) from error
+        raise _unable(error.response["Error"]["Code"]) from error
     except (BotoCoreError, aiohttp.ClientError, OSError) as error:
-        DEPENDENCIES.failed(SERVICE)
-        raise DependencyUnavailable(SERVICE, type(error).__name__) from error
+        raise _unable(type(error).__name__) from error
+    DEPENDENCIES.answered(SERVICE)
