@@ -33,8 +33,8 @@ class EngineSettings(BaseSettings):
     kafka_ca_file: Path | None = None
     kafka_idempotence: bool = True  # the embedded broker has no idempotent producer
     kafka_access_rules: bool = True  # the embedded broker takes none
-    kafka_session_seconds: float = 10.0
-    kafka_send_seconds: float = 10.0  # for the acknowledgement of what is published
+    kafka_session_seconds: float = Field(default=10.0, gt=0)
+    kafka_send_seconds: float = Field(default=10.0, gt=0)  # for the acknowledgement of what is published
     kafka_instance_id: str | None = None  # static membership, for rolling restarts
     mongodb_uri: SecretStr = SecretStr("mongodb://127.0.0.1:27017")  # with its options; may hold a password
     mongodb_ca_file: Path | None = None  # with it, TLS is on
@@ -46,7 +46,7 @@ class EngineSettings(BaseSettings):
     s3_access_key: SecretStr = SecretStr("")
     s3_secret_key: SecretStr = SecretStr("")
     secrets_key_file: Path | None = None  # 32 bytes, base64; seals the webhook secrets
-    lease_seconds: float = 30.0  # of a job that one replica does at a time; renewed at every round
+    lease_seconds: float = Field(default=30.0, gt=0)  # of a job that one replica does at a time; renewed at every round
     # Networks that the egress guard allows on any port, beyond public addresses; empty by default.
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     health_host: str = "127.0.0.1"

@@ -100,6 +100,12 @@ def test_a_limit_of_nothing_is_refused(name: str) -> None:
         IngestSettings.model_validate({name: 0})
 
 
+@pytest.mark.parametrize("name", ["kafka_session_seconds", "kafka_send_seconds", "lease_seconds"])
+def test_a_time_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        EngineSettings.model_validate({name: 0})
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_every_kafka_client_gets_protocol_mechanism_and_credentials(mechanism: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
