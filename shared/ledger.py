@@ -4,7 +4,7 @@ One document is claim, outbox, decision and status. Everything that decides some
 and written with majority, journaled; it is set here and nowhere else.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -168,41 +168,6 @@ def is_absence(error: BaseException | None) -> bool:
         return True
     labels = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
     return isinstance(error, PyMongoError) and (error.timeout or any(map(error.has_error_label, labels)))
-
-
-async def smallest_open(database: Database, records: Iterable[str]) -> dict[str, tuple[int, str]]:
-    """For each record that has one: (sequence, mutation id) of its smallest open mutation."""
-    wanted = set(records)
-    query = {"places.record": {"$in": sorted(wanted)}, "status": {"$in": list(OPEN)}}
-    mine = {"sequence": "$places.sequence", "mutation": "$_id"}
-    stages: list[Document] = [
-        {"$match": query},
-        {"$project": {"places": 1}},
-        {"$unwind": "$places"},
-        {"$group": {"_id": "$places.record", "smallest": {"$min": mine}}},
-    ]
-    async with translated():
-        found = await (await database.mutations.aggregate(stages)).to_list()
-    smallest = {each["_id"]: each["smallest"] for each in found if each["_id"] in wanted}
-    return {record: (least["sequence"], least["mutation"]) for record, least in smallest.items()}
-
-
-async def open_in_order(database: Database, records: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
-    """For each record: (sequence, mutation id) of all its open mutations, the smallest first."""
-    found: dict[str, list[tuple[int, str]]] = {record: [] for record in records}
-    query = {"places.record": {"$in": sorted(found)}, "status": {"$in": list(OPEN)}}
-    async with translated():
-        async for document in database.mutations.find(query, {"places": 1}):
-            for place in document["places"]:
-                found.get(place["record"], []).append((place["sequence"], document["_id"]))
-    return {record: sorted(each) for record, each in found.items()}
-
-
-def has_turn(document: Document, smallest: dict[str, tuple[int, str]]) -> bool:
-    """Its turn comes when no open mutation has a smaller sequence in any of its places."""
-    return all(
-        smallest.get(place["record"], (place["sequence"],))[0] >= place["sequence"] for place in document["places"]
-    )
 
 
 # Few, because every update pays for each. The lane serves windows, deadlines and debts; the expiry tells the end.

@@ -8,8 +8,9 @@ from typing import Final, Protocol
 import structlog
 
 from shared.errors import DependencyUnavailable
-from shared.ledger import APPLYING, OPEN, Document, has_turn
+from shared.ledger import APPLYING, OPEN, Document
 from shared.outbox import publish_count, republish_pause
+from shared.turns import has_turn
 
 log = structlog.get_logger()
 BATCH: Final = 500

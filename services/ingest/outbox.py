@@ -7,7 +7,7 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 
-from shared import ledger
+from shared import ledger, turns
 from shared.ledger import BATCH, PARKED, REJECTED, WAITING, WORKING, Client, Document, translated
 from shared.limits import KEPT_SECONDS
 from shared.outbox import PROJECTION, publish_count
@@ -88,8 +88,8 @@ class MongoOutbox:
         return await self._read(environment, {"_id": {"$in": names}}, len(names))
 
     async def smallest_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]:
-        """See shared.ledger.smallest_open."""
-        return await ledger.smallest_open(self._databases[environment], records)
+        """See shared.turns.smallest_open."""
+        return await turns.smallest_open(self._databases[environment], records)
 
     def _mutations(self, environment: str) -> AsyncCollection[Document]:
         return self._databases[environment].mutations

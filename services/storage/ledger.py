@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError, ClientBulkWriteException
 
 from services.storage import effects
 from services.storage.decision import Decision, owned
-from shared import ledger
+from shared import ledger, turns
 from shared.crash_points import crash_point
 from shared.events import Environment
 from shared.ledger import ACCEPTED, APPLYING, PARKED, TERMINAL, Client, Document, translated
@@ -40,8 +40,8 @@ class MongoLedger:
             return {document["_id"]: document async for document in found}
 
     async def open_in_order(self, environment: Environment, records: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
-        """See shared.ledger.open_in_order."""
-        return await ledger.open_in_order(self._databases[environment], records)
+        """See shared.turns.open_in_order."""
+        return await turns.open_in_order(self._databases[environment], records)
 
     async def park(self, environment: Environment, brought: Mapping[str, Document]) -> None:
         """Store what the events of early mutations brought; the first one to park wins."""

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from services.storage.ports import Ledger
 from shared.events import Environment, FileError, MutationFetched, StagedObject
-from shared.ledger import APPLYING, TERMINAL, Document, has_turn
+from shared.ledger import APPLYING, TERMINAL, Document
+from shared.turns import has_turn
 
 Brought = dict[str, StagedObject | FileError]
 _BROUGHT: TypeAdapter[Brought] = TypeAdapter(Brought)
