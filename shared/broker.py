@@ -1,111 +1,34 @@
-"""Kafka: the producer that every service publishes with, and FastStream's broker, always with manual commits."""
+"""FastStream's broker, for consuming only, always with manual commits."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
-from shared import events
 from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
-from shared.kafka_access import client_options, security
-from shared.limits import KIB, MIB
+from shared.kafka_access import security
 from shared.lost_logs import FromTheStart
 from shared.odd_records import read_odd_records
 from shared.process import closed
+from shared.publisher import MESSAGE_BYTES
 from shared.settings import EngineSettings
 from shared.topics import Topic
 
-PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
-MESSAGE_BYTES: Final = 8 * MIB + 64 * KIB  # the largest command, and what a dead letter adds
 POLL_MS: Final = 1000
 SLEEP_MS: Final = 5
 GATHER_SECONDS: Final = 0.1  # batches begin at least so far apart, so that each is worth its round trips
 METADATA_SECONDS: Final = 300.0
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
-Outgoing = tuple[str, events._Event, str]  # topic, event, traceparent
 OnBatch = Callable[[tuple[Record, ...], AIOKafkaConsumer], Awaitable[None]]
-
-
-class Publisher:
-    """Publishes events and raw records. A send that timed out is unknown, not failed: publishing again is allowed."""
-
-    def __init__(self, producer: AIOKafkaProducer, on_dead: Callable[[], None], send_seconds: float = 10.0) -> None:
-        self._producer, self._on_dead, self._send_seconds = producer, on_dead, send_seconds
-        self._pending = 0
-
-    async def publish(self, topic: str, event: events._Event, traceparent: str) -> None:
-        """Publish one event; returns when all in-sync replicas have it. Raises DependencyUnavailable."""
-        await self.send(topic, event.message_key, events.encode(event), events.headers(event, traceparent))
-
-    async def publish_many(self, outgoing: Iterable[Outgoing]) -> list[BaseException | None]:
-        """Publish all at once; per item None, or why it is not known to be published."""
-        return await asyncio.gather(*(self.publish(*item) for item in outgoing), return_exceptions=True)
-
-    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[events.Header]) -> None:
-        """Publish one raw record. Raises DependencyUnavailable."""
-        size = len(value or b"")
-        if self._pending + size > PENDING_BYTES:
-            raise DependencyUnavailable("kafka", "16 MiB wait already")
-        try:
-            async with asyncio.timeout(self._send_seconds):
-                acknowledged = await self._producer.send(topic, value, key=key, headers=list(headers))
-                self._pending += size
-                acknowledged.add_done_callback(lambda _: self._release(size))
-                await asyncio.shield(acknowledged)
-            DEPENDENCIES.answered("kafka")
-        except (KafkaError, TimeoutError) as error:
-            DEPENDENCIES.failed("kafka")
-            if self._dead():
-                self._on_dead()
-            raise DependencyUnavailable("kafka", type(error).__name__) from error
-
-    def _dead(self) -> bool:
-        """Whether aiokafka's sender has ended, as it does on fatal errors (a fenced producer)."""
-        task = self._producer._sender.sender_task
-        return task is not None and task.done()
-
-    def _release(self, size: int) -> None:
-        self._pending -= size
-
-
-def _nothing() -> None: ...
-
-
-@asynccontextmanager
-async def open_publisher(settings: EngineSettings, on_dead: Callable[[], None] = _nothing) -> AsyncIterator[Publisher]:
-    """A started producer: acknowledged by all in-sync replicas, idempotent where the broker can.
-
-    `on_dead` is called when it can't be used any more: a new one is needed.
-    """
-    producer = AIOKafkaProducer(
-        **client_options(settings),
-        acks="all",
-        enable_idempotence=settings.kafka_idempotence,
-        max_request_size=MESSAGE_BYTES,
-        max_batch_size=256 * 1024,
-        linger_ms=2,
-        request_timeout_ms=int(settings.kafka_send_seconds * 1000),
-    )
-    try:
-        await producer.start()
-    except KafkaError as error:
-        DEPENDENCIES.failed("kafka")
-        raise DependencyUnavailable("kafka", type(error).__name__) from error
-    try:
-        yield Publisher(producer, on_dead, settings.kafka_send_seconds)
-    finally:
-        # What an absent broker has not taken would be waited for: whoever sent it was told that its fate is unknown.
-        await closed(producer.stop(), "kafka.producer")
 
 
 class _WaitingConsumer(AIOKafkaConsumer):  # type: ignore[misc]

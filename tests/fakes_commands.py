@@ -11,10 +11,10 @@ from services.ingest.commands import TYPE
 from services.ingest.intake import Intake
 from services.ingest.rejections import Rejections
 from shared.addresses import EgressPolicy
-from shared.broker import Outgoing
 from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
 from shared.ledger import MutationDocument
+from shared.publisher import Outgoing
 from tests.fakes_ingest import InMemoryBlobs, InMemoryLedger, RecordingKeeps, RecordingRelay
 
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"

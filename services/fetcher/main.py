@@ -16,7 +16,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.window import Window
 from shared import topics
 from shared.blobs import open_blobs
-from shared.broker import attach, consuming_broker, open_publisher
+from shared.broker import attach, consuming_broker
 from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
 from shared.egress import EgressPolicy, open_egress_client
@@ -25,6 +25,7 @@ from shared.ledger import connected, databases
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, run_service
+from shared.publisher import open_publisher
 from shared.watchdog import Watchdog
 
 BATCH_RECORDS: Final = 64

@@ -7,9 +7,9 @@ from typing import Final
 import structlog
 
 from shared import events, topics
-from shared.broker import Outgoing, Publisher, open_publisher
 from shared.errors import DependencyUnavailable
 from shared.offsets import BrokerOffsets, open_offsets
+from shared.publisher import Outgoing, Publisher, open_publisher
 from shared.settings import EngineSettings
 
 log = structlog.get_logger()
@@ -39,13 +39,13 @@ class PatientKafka:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def publish_many(self, outgoing: Iterable[Outgoing]) -> list[BaseException | None]:
-        """See shared.broker.Publisher; before the first connect nothing is published."""
+        """See shared.publisher.Publisher; before the first connect nothing is published."""
         if self._publisher is None:
             return [DependencyUnavailable("kafka", "not connected yet") for _ in outgoing]
         return await self._publisher.publish_many(outgoing)
 
     async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[events.Header]) -> None:
-        """See shared.broker.Publisher. Raises DependencyUnavailable."""
+        """See shared.publisher.Publisher. Raises DependencyUnavailable."""
         if self._publisher is None:
             raise DependencyUnavailable("kafka", "not connected yet")
         await self._publisher.send(topic, key, value, headers)

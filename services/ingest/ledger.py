@@ -18,7 +18,7 @@ from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Document, MutationDocument, translated
 
 ATTEMPTS: Final = 20
-SECONDS: Final = 1.5  # of one claim with MongoDB
+SECONDS: Final = 1.4  # of one insert, with the look at what became of it; see settings
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)

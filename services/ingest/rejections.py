@@ -11,11 +11,11 @@ import structlog
 
 from services.ingest.problems import ERRORS_SHOWN, Problem
 from shared import limits, topics
-from shared.broker import Outgoing
 from shared.events import Environment, Kind
 from shared.ledger import OWED, REJECTED, Document, MutationDocument
 from shared.observability import OUTCOMES, next_traceparent
 from shared.outbox import completed_event
+from shared.publisher import Outgoing
 
 log = structlog.get_logger()
 PREFIX: Final = "rej-"

@@ -13,12 +13,12 @@ import structlog
 
 from services.ingest.windows import FINISHED_SECONDS, QUEUE, Offered, Window
 from shared import topics
-from shared.broker import Outgoing
 from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.ledger import WAITING, Document
 from shared.observability import next_traceparent
 from shared.outbox import accepted_event
+from shared.publisher import Outgoing
 
 log = structlog.get_logger()
 ENVIRONMENTS: Final = ("live", "sandbox")

@@ -29,7 +29,8 @@ class IngestSettings(EngineSettings):
     upload_quota_files: int = Field(default=limits.UPLOAD_QUOTA_FILES, ge=0)
     uploads_at_once: int = Field(default=limits.UPLOADS_AT_ONCE, ge=1)  # requests; each may spool one file
     spool_directory: Path | None = None  # the system's temporary directory when not set; should be a disk
-    mongodb_timeout_seconds: float = Field(default=1.5, ge=0.1)  # 0 would be none at all
+    # The driver looks for a server every half second, so 1.5 s would last up to 2.0; 0 would be no time-out at all.
+    mongodb_timeout_seconds: float = Field(default=1.4, ge=0.1)
     relay_seconds: float = Field(default=5.0, gt=0)  # between two looks for what waits, or stands still
     notice_seconds: float = Field(default=3.0, ge=0)  # from SIGTERM on, for load balancers to see that /readyz is 503
 

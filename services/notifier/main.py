@@ -29,7 +29,7 @@ from services.notifier.recorder import Recorder
 from services.notifier.sender import USER_AGENT, HttpSender
 from services.notifier.settings import NotifierSettings
 from shared import topics
-from shared.broker import Publisher, attach, consuming_broker, open_publisher
+from shared.broker import attach, consuming_broker
 from shared.consume import BatchConsumer, decode
 from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
@@ -42,6 +42,7 @@ from shared.ledger import Client, connected, databases
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, run_service
+from shared.publisher import Publisher, open_publisher
 from shared.tenant_topics import KafkaTopics
 from shared.tenants import open_tenants
 from shared.watchdog import Watchdog

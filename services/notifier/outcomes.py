@@ -10,8 +10,8 @@ import structlog
 
 from services.notifier.handler import TopicOutcome
 from shared import events, topics
-from shared.broker import Publisher
 from shared.errors import DependencyUnavailable
+from shared.publisher import Publisher
 from shared.topics import TopicSpec
 
 log = structlog.get_logger()

@@ -27,7 +27,7 @@ from services.storage.traces import MongoTraces
 from services.storage.uploads import MongoUploads
 from shared import topics
 from shared.blobs import open_blobs
-from shared.broker import consuming_broker, open_publisher
+from shared.broker import consuming_broker
 from shared.content.judge import judge
 from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
@@ -38,6 +38,7 @@ from shared.ledger import CONTROL_DATABASE, Client, connected, open_database
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, run_service
+from shared.publisher import open_publisher
 from shared.resets import Resets
 from shared.tenants import open_tenants
 from shared.watchdog import Watchdog

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from services.ingest.schemas_topics import OutcomeMessage
 from shared import topics
-from shared.broker import MESSAGE_BYTES
+from shared.publisher import MESSAGE_BYTES
 from tests.e2e.client import Json
 from tests.retry import eventually
 

@@ -13,11 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared import topics
-from shared.broker import Publisher, attach, consuming_broker, open_publisher
+from shared.broker import attach, consuming_broker
 from shared.consume import BatchConsumer, Delivery, decode
 from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched, encode
+from shared.publisher import Publisher, open_publisher
 from shared.settings import EngineSettings
 from tests.conftest import STACK
 from tests.factories import fetched, mutation, new_id
@@ -221,3 +222,16 @@ async def _end(place: Place, partition: TopicPartition) -> int:
         return int((await consumer.end_offsets([partition]))[partition])
     finally:
         await consumer.stop()
+
+
+@pytest.mark.kafka
+async def test_a_producer_whose_sequence_the_broker_lost_is_replaced(place: Place) -> None:
+    event = fetched(mutation())
+    async with open_publisher(place.settings.model_copy(update={"kafka_idempotence": True})) as publisher:
+        await publisher.publish(place.topic, event, TRACE)
+        # As after a batch that was given up when the broker restarted: what comes next is out of order, for ever.
+        publisher._line.producer._txn_manager.increment_sequence_number(TopicPartition(place.topic, 0), 3)
+        with pytest.raises(DependencyUnavailable, match="OutOfOrderSequenceNumber"):
+            await publisher.publish(place.topic, event, TRACE)
+
+        await publisher.publish(place.topic, event, TRACE)

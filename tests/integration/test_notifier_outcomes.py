@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer
 from services.notifier.handler import TopicOutcome
 from services.notifier.outcomes import AVOID_SECONDS, KafkaOutcomes
 from shared import topics
-from shared.broker import Publisher, open_publisher
 from shared.errors import DependencyUnavailable
+from shared.publisher import Publisher, open_publisher
 from shared.settings import EngineSettings
 from shared.tenant_topics import KafkaTopics
 from shared.topics import TopicSpec

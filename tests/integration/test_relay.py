@@ -11,11 +11,11 @@ import pytest_asyncio
 from services.ingest.lost import LostEvents
 from services.ingest.outbox import MongoOutbox
 from services.ingest.relay import Relay
-from shared.broker import Outgoing
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, databases, open_client
 from shared.outbox import publish_count
 from shared.process import background
+from shared.publisher import Outgoing
 from tests.factories import by_url, inline, mutation, new_id
 from tests.retry import eventually
 

@@ -12,9 +12,10 @@ from deploy.stack.child import Child
 from deploy.stack.kafka import apache_kafka
 from deploy.stack.ports import Ports
 from shared import topics
-from shared.broker import Record, attach, consuming_broker, open_publisher
+from shared.broker import Record, attach, consuming_broker
 from shared.errors import DependencyUnavailable
 from shared.offsets import open_offsets
+from shared.publisher import open_publisher
 from shared.settings import EngineSettings
 from shared.tenant_access import allow
 from shared.tenant_topics import KafkaTopics, make_topics

@@ -42,7 +42,6 @@ from services.storage.sweeper import Sweeper, repeat
 from services.storage.traces import MongoTraces
 from services.storage.uploads import MongoUploads
 from shared import ledger, topics
-from shared.broker import Publisher
 from shared.consume import BatchConsumer, decode
 from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable
@@ -50,6 +49,7 @@ from shared.events import MutationCompleted, MutationFetched
 from shared.leases import Leases
 from shared.offsets import BrokerOffsets
 from shared.process import Lifecycle
+from shared.publisher import Publisher
 from shared.watchdog import Watchdog
 from tests.simulation.clients import ShortLived
 from tests.simulation.faults import BLOBS_AWAY, KAFKA_AWAY, MONGO_AWAY, Process, Wire
@@ -77,7 +77,7 @@ class Ports:
             world.blobs, self.wire(BLOBS_AWAY, lambda: DependencyUnavailable("s3")), world.object_deleted
         )
         self.offsets = BrokerOffsets(*[Offsets(world.broker, self.kafka)] * 2)
-        self.publisher = Publisher(Producer(world.broker, self.kafka), process.kill)
+        self.publisher = Publisher(partial(Producer, world.broker, self.kafka), process.kill)
         self.leases = Leases(ledger.open_database(self.client, ledger.CONTROL_DATABASE))
 
     def wire(self, weather: str, error: Callable[[], Exception]) -> Wire:

@@ -11,10 +11,10 @@ from services.fetcher.consumer import FetchConsumer
 from services.fetcher.handler import SourceBusy
 from services.fetcher.window import Window
 from shared import events
-from shared.broker import Publisher
 from shared.consume import BUGS_IN_A_ROW
 from shared.dead_letters import DeadLetters
 from shared.process import Lifecycle
+from shared.publisher import Publisher
 from tests.fakes_fetcher import FakeKafkaConsumer, FakeRecord
 from tests.unit.test_fetcher_handler import World, accepted
 

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 from services.ingest.command_handler import Received
 from services.ingest.rejections import rejection_id
 from shared import limits
-from shared.broker import Publisher
 from shared.errors import DependencyUnavailable
 from shared.events import encode
+from shared.publisher import Publisher
 from tests.factories import new_id
 from tests.fakes_commands import CommandStand, command
 from tests.fakes_ingest import IngestStand
@@ -281,7 +281,7 @@ class PromptProducer:
 
 async def test_dead_letters_of_one_batch_never_fill_the_producer() -> None:
     stand, producer = CommandStand(), PromptProducer()
-    publisher = Publisher(producer, lambda: None)
+    publisher = Publisher(lambda: producer, lambda: None)
 
     def received(value: bytes) -> Received:
         async def dead_letter(_: str) -> None:
