@@ -24,6 +24,8 @@ KINDS: Final = ("slow headers", "slow body", "slow upload", "idle after an answe
 DROP_SECONDS: Final = 1.0  # a line, a byte, a byte
 QUESTIONS: Final = 20  # whose answers are more than the buffers on the way hold
 EACH: Final = 100  # connections of a kind at once
+ARRIVING_SECONDS: Final = 3.0  # all have come before the first one is closed; a crowd at the door is another test
+REFUSED: Final = {"slow upload": {503}}  # one tenant has its share of the places for uploads, and no more
 ROUNDS: Final = 4
 QUIET_SECONDS: Final = 15.0
 PER_SECOND: Final = 20.0
@@ -41,14 +43,15 @@ class Held:
 
 
 def hold(handle: Json, each: int) -> list[Held]:
-    """So many connections of each kind, all at once; returns when the last one is closed."""
+    """So many connections of each kind, all open together; returns when the last one is closed."""
     return asyncio.run(_hold(handle, each))
 
 
 async def _hold(handle: Json, each: int) -> list[Held]:
     wire = Wire(handle)
 
-    async def one(kind: str) -> Held:
+    async def one(kind: str, delay: float) -> Held:
+        await asyncio.sleep(delay)
         begun = time.perf_counter()
         try:
             fitting = await (_mute(wire) if kind == UNREAD else _dripping(wire, kind))
@@ -56,7 +59,8 @@ async def _hold(handle: Json, each: int) -> list[Held]:
             return Held(kind, time.perf_counter() - begun, closed=False)
         return Held(kind, time.perf_counter() - begun, fitting)
 
-    return list(await asyncio.gather(*(one(kind) for kind in KINDS for _ in range(each))))
+    delays = [number / each * ARRIVING_SECONDS for number in range(each)]
+    return list(await asyncio.gather(*(one(kind, delay) for kind in KINDS for delay in delays)))
 
 
 async def _mute(wire: Wire) -> bool:
@@ -68,7 +72,9 @@ async def _dripping(wire: Wire, kind: str) -> bool:
     first, drop, statuses = SLOW[kind]
     streams = await asyncio.open_connection(wire.host, wire.port)
     try:
-        return set((await drip(streams, first(wire), drop, DROP_SECONDS)).statuses) <= statuses
+        return set((await drip(streams, first(wire), drop, DROP_SECONDS)).statuses) <= statuses | REFUSED.get(
+            kind, set()
+        )
     finally:
         streams[1].close()
 
