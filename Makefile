@@ -34,7 +34,7 @@ demo: $(READY) ## watch the promises being kept: TARGET=stack|compose
 test: check ## everything: STACK=embedded|kafka|containers|external
 	$(RUN) -m pytest tests/contract tests/integration tests/e2e
 
-check: lint ## in under a minute: format, lint, types, import contracts, unit and architecture tests
+check: lint ## in two minutes: format, lint, types, import contracts, unit and architecture tests
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pytest tests/unit tests/architecture

@@ -73,13 +73,13 @@ MUTANTS: Final = (
     Mutant(
         "nobody wakes the successor",
         "services/storage/work.py",
-        "        records = {record for work in ended for record in work.records}\n        if not records:",
-        "        records = {record for work in ended for record in work.records}\n        if records:",
+        '        return [of_parked(mutation) for mutation in found if mutation.get("parked")]',
+        "        return []",
         f"{PROTOCOL}::test_an_early_mutation_waits_and_is_worked_off_by_whoever_ends_its_predecessor",
     ),
     Mutant(
         "everything has its turn at once",
-        "shared/ledger.py",
+        "shared/turns.py",
         '        smallest.get(place["record"], (place["sequence"],))[0] >= place["sequence"]',
         "        True",
         f"{PROTOCOL}::test_an_early_mutation_waits_and_is_worked_off_by_whoever_ends_its_predecessor",
