@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import structlog
 
@@ -75,5 +75,12 @@ class LoopGuard(threading.Thread):
     def _say(self, why: str) -> None:
         frame = sys._current_frames().get(self._thread)
         stack = "".join(traceback.format_stack(frame))
-        tasks = [repr(task.get_coro()) for task in asyncio.all_tasks(self._loop)]
+        tasks = [" > ".join(_awaiting(task.get_coro())) for task in asyncio.all_tasks(self._loop)]
         log.critical(why, stack=stack, tasks=tasks)
+
+
+def _awaiting(awaited: Any) -> Iterator[str]:
+    """A task's coroutines, from the outermost to the one that waits."""
+    while (name := getattr(awaited, "__qualname__", None)) and hasattr(awaited, "cr_await"):
+        yield name
+        awaited = awaited.cr_await

@@ -83,7 +83,8 @@ class Watchdog:
         except DependencyUnavailable:
             self._idle_since = self._unmoved_since = now
             return False
-        lag = any(ends[partition] != reached[partition] for partition in ends)  # beyond the end: of a log that is gone
+        # Committed beyond the end: of a log that is gone. An empty one has nothing that could be waited for.
+        lag = any(end and end != reached[partition] for partition, end in ends.items())
         moved, self._seen = not lag or reached != self._seen, reached
         if moved or not self._watched.idle:
             self._idle_since = now

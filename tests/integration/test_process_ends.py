@@ -47,7 +47,7 @@ def test_a_blocked_loop_ends_the_process_and_leaves_its_stack_in_the_log() -> No
         said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert '"event": "loop.blocked"' in said
-    assert "in main" in said
+    assert "in main\\n" in said
 
 
 def test_a_process_that_was_frozen_goes_on() -> None:
@@ -67,4 +67,4 @@ def test_a_process_that_does_not_leave_is_cut_off_at_the_end_of_its_grace_time()
         said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert '"event": "stop.cut"' in said
-    assert "main" in said
+    assert "> main > Event.wait" in said

@@ -141,3 +141,11 @@ async def test_time_during_which_the_process_was_stopped_does_not_count(
     running.cancel()
 
     assert bool(told) is (looks > 1)
+
+
+async def test_an_empty_log_of_a_broker_that_began_again_holds_nothing_to_wait_for() -> None:
+    _, watchdog = await seen(Offsets(log={OURS: 0}, committed={OURS: 7}), Consumer())
+    assert not await watchdog.stuck(LATER)
+
+    _, watchdog = await seen(Offsets(log={OURS: 3}, committed={OURS: 7}), Consumer())
+    assert await watchdog.stuck(LATER)
