@@ -42,6 +42,7 @@ class Size:
 
 
 WARM_UP: Final = 10  # mutations before the first outage
+AFTERWARDS: Final = 30  # after each: services learn from use that a server is back
 THEIR_OWN: Final = {"nothing_removed"}  # ends of writes that would end so without any outage, too
 
 SHORT: Final = Size(5.0, 40, 10, 20)
@@ -228,6 +229,7 @@ async def _play(
             writes += await outage.play(world, size)
             findings.figures[outage.name] = outage.figures()
             _expect(outage, findings, timed=not run.short)
+            writes += await Load(world, AFTERWARDS, topic_share=0.0).send()
             for name in SERVICES:
                 await eventually(partial(_well, world, name), READY_SECONDS)
         judged = Findings()

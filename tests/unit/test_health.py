@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from shared.dependencies import Dependencies
+from shared.dependencies import UNASKED_SECONDS, Dependencies
 from shared.health import LOST_SECONDS, Health
 from shared.process import Lifecycle, health_app
 
@@ -72,3 +72,15 @@ async def test_work_in_hand_gets_a_part_of_the_grace_time_only() -> None:
     await asyncio.sleep(0)
 
     assert 0 < lifecycle.draining_seconds <= 6
+
+
+async def test_a_server_that_nobody_asks_any_more_is_not_told_of_for_ever() -> None:
+    clock = Clock()
+    dependencies = Dependencies(clock)
+    dependencies.failed("s3")
+    clock.now += UNASKED_SECONDS
+    assert dependencies.lost("s3") == UNASKED_SECONDS
+    clock.now += 1
+
+    assert dependencies.lost("s3") == 0
+    assert not dependencies.any_lost()
