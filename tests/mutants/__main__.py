@@ -66,7 +66,10 @@ def caught_by(mutant: Mutant) -> str | None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--only", default="", help="variants whose name holds this text")
-    chosen = [mutant for mutant in MUTANTS if parser.parse_args().only in mutant.name]
+    only = parser.parse_args().only
+    chosen = [mutant for mutant in MUTANTS if only in mutant.name]
+    if not chosen:
+        parser.error(f"no variant's name holds {only!r}; there are: {', '.join(each.name for each in MUTANTS)}")
     with tempfile.TemporaryDirectory() as directory:
         sound = tested(copy(Path(directory)), *sorted({mutant.test for mutant in chosen}))
     if sound.returncode:

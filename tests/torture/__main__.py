@@ -1,6 +1,7 @@
 """Plays the scenarios and reports: `python -m tests.torture --only kills --seed 17 --json torture.json`.
 
-Exit code 1 where a promise was broken. The same seed makes the same choices; the machine still decides when.
+Exit code 1 where a promise was broken, 2 where nothing can be played.
+The same seed makes the same choices; the machine still decides when.
 """
 
 import argparse
@@ -30,11 +31,21 @@ def _asked() -> argparse.Namespace:
 
 
 def _chosen(only: str, broker: str) -> list[Scenario]:
-    names = [name for name in only.split(",") if name]
-    unknown = set(names) - {each.name for each in SCENARIOS}
-    if unknown:
-        sys.exit(f"there is no scenario {', '.join(sorted(unknown))}")
-    return [each for each in SCENARIOS if broker in each.brokers and (not names or each.name in names)]
+    names = [name.replace("-", "_") for name in only.split(",") if name]
+    unable = [each.name for each in SCENARIOS if broker not in each.brokers]
+    for name in names:
+        if name not in {each.name for each in SCENARIOS}:
+            _refuse(f"there is no scenario {name}; there are: {', '.join(each.name for each in SCENARIOS)}")
+        if name in unable:
+            _refuse(f"{name} needs BROKER=kafka")
+    if unable and not names:
+        print(f"left out, because they need BROKER=kafka: {', '.join(unable)}", flush=True)
+    return [each for each in SCENARIOS if each.name not in unable and (not names or each.name in names)]
+
+
+def _refuse(reason: str) -> None:
+    print(reason, file=sys.stderr)
+    sys.exit(2)
 
 
 def play(scenario: Scenario, run: Run) -> Played:
@@ -53,10 +64,11 @@ def main() -> int:
     """The exit code."""
     asked, played = _asked(), []
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is away on purpose is no news
+    chosen = _chosen(asked.only, asked.broker)
     print(f"seed {asked.seed}", flush=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         root = (asked.directory or Path(scratch)).resolve()
-        for scenario in _chosen(asked.only, asked.broker):
+        for scenario in chosen:
             print(f"playing {scenario.name} …", flush=True)
             played.append(play(scenario, Run(root / scenario.name, asked.seed, asked.broker, asked.short)))
             print("\n".join(played[-1].lines()), flush=True)

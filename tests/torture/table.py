@@ -8,7 +8,8 @@ from tests.torture.scenario import Scenario
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     Scenario(
         "kills",
-        "500 SIGKILLs over 14 named points and at random, 10,000 mutations: 0 lost, 0 wrong, 0 double terminal",
+        "500 SIGKILLs over at least 14 named points and at random, 10,000 mutations: 0 lost, 0 wrong, 0 double "
+        "terminal",
         kills.play,
         short_broker="tansu",
     ),
@@ -63,7 +64,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     ),
     Scenario(
         "hostile_urls",
-        "150+ hostile URLs as file, target of a redirect and callback: 0 connections, one look-up each, stable codes",
+        "150+ hostile URLs as file, target of a redirect and callback: 0 connections, one look-up of each refused "
+        "name, stable codes",
         hostile_urls.play,
         short_broker="tansu",
     ),
