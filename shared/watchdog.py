@@ -52,6 +52,7 @@ class Watchdog:
         self._offsets, self._topic, self._watched, self._on_stuck = offsets, topic, watched, on_stuck
         self._lost = lost
         self._seen: Note = {}
+        self._behind = ""
         self._now = self._idle_since = self._unmoved_since = time.monotonic()
 
     def reason(self) -> str:
@@ -59,8 +60,7 @@ class Watchdog:
         still, idle = self._now - self._unmoved_since, self._now - self._idle_since
         if idle < SAID_SECONDS and still < HUNG_SECONDS / 2:
             return ""
-        name = self._topic if isinstance(self._topic, str) else "commands"
-        return f"{name} has lag, and nothing of it was committed for {max(still, idle):.0f} s"
+        return f"{self._behind}: nothing of it was committed for {max(still, idle):.0f} s"
 
     async def run(self) -> None:
         """Look every few seconds, for ever."""
@@ -70,7 +70,7 @@ class Watchdog:
             if now - self._now > LATE_SECONDS:
                 self._idle_since = self._unmoved_since = now
             if await self.stuck(now):
-                log.critical("consumer.stuck", topic=str(self._topic), in_hand=not self._watched.idle)
+                log.critical("consumer.stuck", behind=self._behind, in_hand=not self._watched.idle)
                 self._on_stuck()
 
     async def stuck(self, now: float) -> bool:
@@ -84,7 +84,8 @@ class Watchdog:
             self._idle_since = self._unmoved_since = now
             return False
         # Committed beyond the end: of a log that is gone. An empty one has nothing that could be waited for.
-        lag = any(end and end != reached[partition] for partition, end in ends.items())
+        lag = {each: (reached[each], end) for each, end in ends.items() if end and end != reached[each]}
+        self._behind = ", ".join(f"{p.topic}-{p.partition} at {at} of {end}" for p, (at, end) in sorted(lag.items()))
         moved, self._seen = not lag or reached != self._seen, reached
         if moved or not self._watched.idle:
             self._idle_since = now

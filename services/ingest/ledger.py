@@ -5,15 +5,15 @@ import math
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Final, cast
 from weakref import WeakValueDictionary
 
 import pymongo
 from pymongo.errors import BulkWriteError
 
+from services.ingest.arrays import ArrayInserts
 from services.ingest.inserts import GroupedInserts, Inserted
 from shared import ledger
-from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Document, MutationDocument, translated
 
@@ -36,9 +36,10 @@ class MongoLedger:
     """Claims, and what is looked up about them. The environment is `live` or `sandbox`."""
 
     def __init__(self, client: Client, seconds: float = SECONDS) -> None:
-        self._client, self._seconds = client, seconds
+        self._seconds = seconds
         self._databases: dict[str, ledger.Database] = ledger.databases(client)
         self._inserts = {name: GroupedInserts(one.mutations, seconds) for name, one in self._databases.items()}
+        self._arrays = {name: ArrayInserts(client, one.mutations, seconds) for name, one in self._databases.items()}
         self._absent_at = -math.inf  # when a claim met an absence for the last time
         # Within a process the claims of one record queue up; between processes the unique index decides.
         self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
@@ -96,7 +97,6 @@ class MongoLedger:
         for member in members:
             member["lane"], member["places"] = ledger.WAITING, [{"record": _place(member), "sequence": 1}]
         documents = [cast(Document, head), *(cast(Document, member) for member in members)]
-        # The driver repeats a transaction for two minutes otherwise, whatever its operations' time-out.
         with pymongo.timeout(self._seconds):
             return await self._insert_or_read(environment, head, documents)
 
@@ -104,8 +104,7 @@ class MongoLedger:
         self, environment: str, head: MutationDocument, documents: list[Document]
     ) -> MutationDocument:
         try:
-            async with translated():
-                await self._insert_together(environment, documents)
+            await self._arrays[environment].insert(documents)
         except BulkWriteError:
             winner = await self.find(environment, head["tenant"], head["key"])
             if winner is None:
@@ -117,14 +116,6 @@ class MongoLedger:
                 raise
             return mine
         return head
-
-    async def _insert_together(self, environment: str, documents: list[Document]) -> None:
-        async def insert(session: Any) -> None:
-            await self._databases[environment].mutations.insert_many(documents, session=session)
-            crash_point("ingest.array_inserted")
-
-        async with self._client.start_session() as session:
-            await session.with_transaction(insert, ledger.READ_CONCERN, ledger.WRITE_CONCERN)
 
     async def keep_rejection(self, environment: str, document: MutationDocument) -> None:
         """Insert a rejected command's document, unless it is there: its id comes from the command's bytes."""

@@ -184,8 +184,23 @@ async def test_free_uploads_are_kept_and_those_taken_ended_expired_or_foreign_ar
     assert {name: found[upload["_id"]] for name, upload in uploads.items()} == dict.fromkeys(changed) | kept
 
 
-def _array(key: str) -> tuple[Any, list[Any]]:
-    members = [unplaced("create", new_id(), key=f"{key}#{n}")[0] for n in (1, 2, 3)]
+async def test_an_array_whose_time_is_over_leaves_no_open_transaction(servers: dict[str, Any]) -> None:
+    client = open_client(servers["mongodb"])
+    hasty, patient, key = MongoLedger(client, 0.05), MongoLedger(client, 10.0), new_id()
+    await hasty.find("live", "demo", key)  # it is connected: the array arrives
+
+    with pytest.raises(DependencyUnavailable):
+        await hasty.claim_array("live", *_array(key, 2000))
+
+    # One of its own keys and another document: the server would keep both waiting until the transaction expires.
+    head, _ = _array(key)
+    assert (await patient.claim_array("live", *_array(key)))["key"] == head["key"]
+    await patient.claim("live", *unplaced("create", new_id()))
+    await client.close()
+
+
+def _array(key: str, size: int = 3) -> tuple[Any, list[Any]]:
+    members = [unplaced("create", new_id(), key=f"{key}#{n + 1}")[0] for n in range(size)]
     head = {"_id": new_id(), "tenant": "demo", "key": key, "status": "batch", "members": [m["_id"] for m in members]}
     return head, members
 
