@@ -52,6 +52,7 @@ class Watchdog:
         self._offsets, self._topic, self._watched, self._on_stuck = offsets, topic, watched, on_stuck
         self._lost = lost
         self._seen: Note = {}
+        self._ends: Note = {}  # when something moved for the last time
         self._behind = ""
         self._now = self._idle_since = self._unmoved_since = time.monotonic()
 
@@ -83,12 +84,16 @@ class Watchdog:
         except DependencyUnavailable:
             self._idle_since = self._unmoved_since = now
             return False
-        # Committed beyond the end: of a log that is gone. An empty one has nothing that could be waited for.
-        lag = {each: (reached[each], end) for each, end in ends.items() if end and end != reached[each]}
-        self._behind = ", ".join(f"{p.topic}-{p.partition} at {at} of {end}" for p, (at, end) in sorted(lag.items()))
-        moved, self._seen = not lag or reached != self._seen, reached
+        behind = {each: end for each, end in ends.items() if self._waits(each, reached[each], end)}
+        self._behind = ", ".join(f"{p.topic}-{p.partition} at {reached[p]} of {end}" for p, end in behind.items())
+        if moved := not behind or reached != self._seen:
+            self._seen, self._ends = reached, ends
         if moved or not self._watched.idle:
             self._idle_since = now
         if moved or self._lost():
             self._unmoved_since = now
         return now - self._idle_since > STUCK_SECONDS or now - self._unmoved_since > HUNG_SECONDS
+
+    def _waits(self, partition: TopicPartition, reached: int, end: int) -> bool:
+        """Whether it holds something. Committed beyond its end is of a log that is gone: what has come since waits."""
+        return end > reached or 0 < end != self._ends.get(partition, end)

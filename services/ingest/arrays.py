@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from contextvars import Context
+from contextvars import copy_context
 from typing import Any
 
 import pymongo
@@ -20,12 +20,13 @@ class ArrayInserts:
 
     def __init__(self, client: Client, collection: AsyncCollection[Document], seconds: float) -> None:
         self._client, self._collection, self._seconds = client, collection, seconds
+        self._context = copy_context()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def insert(self, documents: list[Document]) -> None:
         """All or none. Raises BulkWriteError, and DependencyUnavailable when it is unknown which of the two."""
-        # In a context of its own: what ends the transaction may not fall under the deadline that has just passed.
-        task = asyncio.create_task(self._insert(documents), context=Context())
+        # In the context before any deadline: what ends a transaction may not fall under the one that has passed.
+        task = asyncio.create_task(self._insert(documents), context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:

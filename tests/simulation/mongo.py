@@ -125,7 +125,7 @@ class Client:
         self._server, self._wire = server, wire
         self.admin = SimpleNamespace(command=self._hello)
 
-    async def _hello(self, _: str) -> Document:
+    async def _hello(self, *_: Any) -> Document:
         return {"localTime": await self._wire.call(self._server.now)}
 
     def get_database(self, name: str, **_: Any) -> Database:
@@ -145,7 +145,7 @@ class Client:
         async def with_transaction(work: Callable[[Any], Awaitable[None]], *_: Any) -> None:
             await work(self)
 
-        yield SimpleNamespace(with_transaction=with_transaction)
+        yield SimpleNamespace(with_transaction=with_transaction, session_id=None)
 
     def start_session(self) -> Any:
         """What is inserted with it is inserted together."""

@@ -96,7 +96,7 @@ async def test_health_says_it_before_the_process_leaves() -> None:
     assert watchdog.reason() == ""
     assert not await watchdog.stuck(SAID_SECONDS + 1)
 
-    assert watchdog.reason() == "mutations.accepted has lag, and nothing of it was committed for 21 s"
+    assert watchdog.reason() == "mutations.accepted-0 at 0 of 5: nothing of it was committed for 21 s"
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -143,9 +143,21 @@ async def test_time_during_which_the_process_was_stopped_does_not_count(
     assert bool(told) is (looks > 1)
 
 
-async def test_an_empty_log_of_a_broker_that_began_again_holds_nothing_to_wait_for() -> None:
-    _, watchdog = await seen(Offsets(log={OURS: 0}, committed={OURS: 7}), Consumer())
+async def test_a_log_that_is_shorter_than_what_was_committed_holds_what_has_come_since() -> None:
+    offsets = Offsets(log={OURS: 3}, committed={OURS: 7})
+    _, watchdog = await seen(offsets, Consumer())
     assert not await watchdog.stuck(LATER)
 
-    _, watchdog = await seen(Offsets(log={OURS: 3}, committed={OURS: 7}), Consumer())
-    assert await watchdog.stuck(LATER)
+    offsets.log[OURS] = 4
+    assert not await watchdog.stuck(LATER + 1)
+    assert await watchdog.stuck(2 * LATER + 2)
+
+
+@pytest.mark.parametrize(("anew", "stuck"), [(0, False), (3, True)])
+async def test_a_log_that_began_again_holds_what_is_in_it(anew: int, stuck: bool) -> None:
+    offsets = Offsets(log={OURS: 7}, committed={OURS: 7})
+    _, watchdog = await seen(offsets, Consumer())
+    offsets.log[OURS] = anew
+
+    assert not await watchdog.stuck(1.0)
+    assert await watchdog.stuck(LATER) is stuck
