@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from shared.events import MutationAccepted
 from shared.limits import WINDOW_LEAST
 
-FINISHED_SECONDS: Final = 1.0  # a window is what the pipeline finished in this time (ADR 0015), and not less than WINDOW_LEAST
+FINISHED_SECONDS: Final = 1.0  # a window is what the pipeline finished in it, at least WINDOW_LEAST (ADR 0015)
 QUEUE: Final = 2000  # what waits here, a tenant; the rest waits in the ledger alone
 
 
