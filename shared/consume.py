@@ -7,6 +7,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
@@ -79,6 +80,14 @@ def header(record: Record, name: str) -> str:
     """The first header of this name; empty when there is none."""
     found = next((value for known, value in record.headers if known == name), None)
     return (found or b"").decode("ascii", "replace")
+
+
+def written_at(record: Record) -> datetime | None:
+    """When the producer, or the broker, says that a record was written; None where that is no time."""
+    try:
+        return datetime.fromtimestamp(record.timestamp / 1000, UTC) if record.timestamp > 0 else None
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> bool:

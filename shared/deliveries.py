@@ -2,6 +2,8 @@
 
 from typing import Final, Literal
 
+WEBHOOK_PREFIX: Final = "msg_"
+
 DeliveryStatus = Literal["pending", "delivered", "exhausted", "gone"]
 AttemptError = Literal[
     "client_error", "server_error", "redirect", "gone", "timeout", "unreachable", "broken", "no_secret"
@@ -23,3 +25,8 @@ ATTEMPT_ERRORS: Final[dict[AttemptError, str]] = {
     "broken": "The connection broke before an answer came, or the answer was no HTTP of 200 to 599.",
     "no_secret": "Your tenant has no live webhook secret, so nothing was sent: have one created.",
 }
+
+
+def webhook_id(mutation_id: str) -> str:
+    """The id of a callback, the same in every attempt: receivers de-duplicate by it."""
+    return WEBHOOK_PREFIX + mutation_id

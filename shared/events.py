@@ -71,11 +71,20 @@ class MutationAccepted(_Event):
     deadline: datetime
 
 
+class FetchTimes(_Model):
+    """When an event was published, taken by the fetcher, and worked off there: for whoever reads the time line."""
+
+    published: datetime | None = None
+    taken: datetime
+    fetched: datetime
+
+
 class MutationFetched(_Event):
     """The same with each URL source replaced by a staged object or an error. `error`: a bug in the fetcher."""
 
     files: dict[str, StagedObject | FileError] = Field(default_factory=dict)
     error: FileError | None = None
+    times: FetchTimes | None = None
     deadline: datetime
 
 

@@ -91,7 +91,7 @@ class MutationDocument(TypedDict, total=False):
     remove: list[str]  # attachment ids, for remove
     callbackUrl: str
     status: str
-    parked: dict[str, Any] | None  # what its event brought: {files: {id: staged | error}, error}
+    parked: dict[str, Any] | None  # what its event brought: {files: {id: staged | error}, failure, times, at}
     decision: Document | None
     outcome: Document | None  # `data` of the callback
     owed: bool
@@ -99,6 +99,10 @@ class MutationDocument(TypedDict, total=False):
     lane: str  # waiting (never published), working, parked; after the end: owed, then none. What jobs look for
     published: dict[str, Any] | None  # {at, count}
     traceparent: str
+    times: dict[
+        str, datetime
+    ]  # {published, taken, fetched, decided} on its way, where known; until the end in decision
+    askedAt: datetime  # when the request began, or the command was produced
     createdAt: datetime
     deadline: datetime
     endedAt: datetime

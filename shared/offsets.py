@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -31,6 +31,21 @@ class Progress(Enum):
     SHRUNK = "the log is shorter than its note: the broker began again; note anew"
 
 
+class Lag(NamedTuple):
+    """How far a group is behind in one partition: from what it committed to the end."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: int
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """Records that it has still to work off."""
+        return max(self.end - self.committed, 0)
+
+
 class BrokerOffsets:
     """Reads ends and committed offsets; never consumes."""
 
@@ -42,6 +57,17 @@ class BrokerOffsets:
         with _translated():
             partitions = await self._partitions(topic)
             return dict(await self._consumer.end_offsets(partitions)) if partitions else {}
+
+    async def lags(self, topic: Topic) -> list[Lag]:
+        """Of the group that reads the topic, or all topics of a pattern: every partition."""
+        ends = await self.ends(topic)
+        reached = await self.reached(topic, ends) if ends else {}
+        return [Lag(group_of(topic), each.topic, each.partition, reached[each], ends[each]) for each in sorted(ends)]
+
+    async def starts(self, partitions: Iterable[TopicPartition]) -> Note:
+        """The first offset that the broker still has, of each partition."""
+        with _translated():
+            return dict(await self._consumer.beginning_offsets(list(partitions)))
 
     async def _partitions(self, topic: Topic) -> list[TopicPartition]:
         if isinstance(topic, re.Pattern):

@@ -24,6 +24,7 @@ from shared.tenants import KeyHolder
 from shared.uploads import UploadDocument
 from tests.fakes_admin import InMemoryRegistry, InMemoryTopics
 from tests.fakes_lists import InMemoryLists
+from tests.fakes_oversight import OversightStand
 
 KEYS = {
     "key-of-acme": KeyHolder("acme"),
@@ -252,6 +253,7 @@ class IngestStand:
         self.reads, self.keeps = InMemoryReads(self.ledger), RecordingKeeps(self.ledger)
         self.resets = InMemoryResets()
         self.registry, self.topics = InMemoryRegistry(), InMemoryTopics()
+        self.oversight = OversightStand()
         self.ready, self.stuck = True, ""
         self.bodies = bodies or BodyReader()
         self.gateway = Gateway(
@@ -268,6 +270,7 @@ class IngestStand:
             resets=self.resets,
             registry=self.registry,
             topics=self.topics,
+            oversight=self.oversight.ports(),
             policy=EgressPolicy(),
             ready=lambda: self.ready,
             health=lambda: (not self.stuck, f"stuck: {self.stuck}\n" if self.stuck else "ok\n"),

@@ -36,6 +36,15 @@ def _codes(title: str, says: str, codes: dict[str, Code]) -> str:
     )
 
 
+def _outcomes() -> str:
+    rows = [
+        f"| `{name}` | {code.title} | {code.reason} | {code.advice} |" for name, code in sorted(OUTCOME_CODES.items())
+    ]
+    says = "In callbacks and in `GET /mutations/{key}`, of a file or a mutation."
+    head = ["## Outcomes", "", says, "", "| code | title | what happened | what to do |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])
+
+
 def errors_page() -> str:
     """Every stable code, in the three families of shared/errors.py."""
     return "\n".join(
@@ -48,7 +57,7 @@ def errors_page() -> str:
             "",
             _codes("Refusals", "The request got no 202; the code is in `type` of the problem document.", REQUEST_CODES),
             _codes("Fields", "In `errors` of a 422.", FIELD_CODES),
-            _codes("Outcomes", "In callbacks and in `GET /mutations/{key}`, of a file or a mutation.", OUTCOME_CODES),
+            _outcomes(),
         ]
     )
 

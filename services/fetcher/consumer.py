@@ -12,7 +12,7 @@ from prometheus_client import Gauge
 from services.fetcher.handler import FetchHandler, SourceBusy, until_available
 from services.fetcher.window import Slot, Window
 from shared.broker import Record
-from shared.consume import BUGS_IN_A_ROW, Delivery, commit, decode
+from shared.consume import BUGS_IN_A_ROW, Delivery, commit, decode, written_at
 from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
 from shared.errors import Undecodable
@@ -111,7 +111,8 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _pass_on(self, slot: Slot, delivery: Delivery[MutationAccepted], ended: bool) -> None:
         try:
-            worked = await self._handler.handle(delivery.event, delivery.traceparent, ended)
+            published = written_at(delivery.record)
+            worked = await self._handler.handle(delivery.event, delivery.traceparent, ended, published)
         except SourceBusy:
             # Its place in the window goes to others: the relay finds it standing still and publishes it again.
             log.info("mutation.put_off", mutation=delivery.event.mutation_id)

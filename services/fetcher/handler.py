@@ -8,6 +8,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import BinaryIO, Final, Protocol, TypeVar
 
 import structlog
@@ -16,7 +17,7 @@ from shared import topics
 from shared.consume import BackOff
 from shared.crash_points import crash_point
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
-from shared.events import FileError, MutationAccepted, MutationFetched, StagedObject, UrlSource
+from shared.events import FetchTimes, FileError, MutationAccepted, MutationFetched, StagedObject, UrlSource
 from shared.limits import FETCHER_TRIES
 from shared.observability import next_traceparent
 
@@ -115,15 +116,22 @@ class FetchHandler:
             found |= await until_available(lambda e=environment, i=ids: self._ledger.ended(e, i))  # type: ignore[misc]
         return found
 
-    async def handle(self, event: MutationAccepted, traceparent: str, ended: bool = False) -> bool:
+    async def handle(
+        self, event: MutationAccepted, traceparent: str, ended: bool = False, published: datetime | None = None
+    ) -> bool:
         """Stage the files unless the mutation has ended, then publish; False when a bug came in between.
+
+        `published`: when the event was, for the mutation's time line.
 
         Raises SourceBusy, and then nothing is published.
 
         Returns when the broker has the event. A kill before that leaves staged objects that no event names: the record
         comes again and stages under new names; the rest goes with the mutation's staging prefix when it ends.
         """
+        taken = datetime.now(UTC)
         fetched = await self._fetch(event, ended)
+        times = FetchTimes(published=published, taken=taken, fetched=datetime.now(UTC))
+        fetched = fetched.model_copy(update={"times": times})
         crash_point("fetcher.publishing")
         await until_available(lambda: self._publisher.publish(topics.FETCHED, fetched, next_traceparent(traceparent)))
         crash_point("fetcher.published")

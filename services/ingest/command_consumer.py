@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from services.ingest.command_handler import CommandHandler, Received
 from shared import limits, topics
 from shared.broker import Record, attach, consuming_broker
-from shared.consume import BatchConsumer, Delivery, header
+from shared.consume import BatchConsumer, Delivery, header, written_at
 from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
@@ -84,7 +84,8 @@ class CommandConsumer:
         # A bug of ours that ends a command is logged where it is met.
         dead_letter = partial(self._letters.send, record, attempts=limits.UNREADABLE_TRIES, senders_fault=True)
         tenant = topics.tenant_of(record.topic)
-        return Delivery(Received(tenant, record.value or b"", kind, trace, dead_letter), trace, record)
+        received = Received(tenant, record.value or b"", kind, trace, dead_letter, written_at(record))
+        return Delivery(received, trace, record)
 
     async def _handle(self, deliveries: Sequence[Delivery[Received]]) -> None:
         await self._handler.handle(delivery.event for delivery in deliveries)

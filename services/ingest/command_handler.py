@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from services.ingest.commands import TYPE, Command, Read, read
@@ -28,6 +29,7 @@ class Received:
     kind: str
     traceparent: str
     dead_letter: Callable[[str], Awaitable[None]]  # keeps the raw record with a reason; raises DependencyUnavailable
+    at: datetime | None = None  # when it was produced
 
 
 class CommandHandler:
@@ -92,7 +94,7 @@ class CommandHandler:
         digest = prepared.fingerprint(None, url)
         environment = "sandbox" if command.sandbox else "live"
         key, trace = command.idempotency_key, received.traceparent
-        write = Write(environment, received.tenant, key, digest, url, trace, by_topic=True)
+        write = Write(environment, received.tenant, key, digest, url, trace, by_topic=True, asked_at=received.at)
         await prepared.accept(self._intake, write)
 
     async def _refuse(self, received: Received, understood: Understood, why: Problem) -> None:

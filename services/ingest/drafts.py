@@ -31,6 +31,7 @@ class Write:
     traceparent: str
     by_topic: bool = False
     versions: tuple[int, ...] | None = None  # the record must be at one of these (If-Match); None: at any
+    asked_at: datetime | None = None  # when the request began, or the command was produced
 
 
 @dataclass(slots=True)
@@ -67,6 +68,8 @@ class Drafter:
         )  # fmt: skip
         if write.callback_url is not None:
             document["callbackUrl"] = write.callback_url
+        if write.asked_at is not None:
+            document["askedAt"] = write.asked_at
         return Draft(document)
 
     def head(self, write: Write, members: list[MutationDocument]) -> MutationDocument:

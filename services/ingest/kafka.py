@@ -50,6 +50,13 @@ class PatientKafka:
             raise DependencyUnavailable("kafka", "not connected yet")
         await self._publisher.send(topic, key, value, headers)
 
+    @property
+    def offsets(self) -> BrokerOffsets:
+        """Where topics end and groups stand. Raises DependencyUnavailable."""
+        if self._offsets is None:
+            raise DependencyUnavailable("kafka", "not connected yet")
+        return self._offsets
+
     async def pipeline_passed(self, still_wanted: Callable[[], Awaitable[bool]]) -> bool:
         """Whether the fetcher, then storage, have passed all that was published when this was asked."""
         if self._offsets is None:

@@ -20,12 +20,15 @@ from services.ingest.lists import MongoLists
 from services.ingest.lost import RELAY_LEASE, LostEvents, watch
 from services.ingest.mongo_uploads import MongoUploads
 from services.ingest.outbox import MongoOutbox
+from services.ingest.oversight import Oversight
 from services.ingest.rates import RateLimits
 from services.ingest.reads import MongoReads
 from services.ingest.rejections import Rejections
 from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_LOOKS, Relay
 from services.ingest.server import serve
 from services.ingest.settings import IngestSettings
+from services.ingest.standing import Standing
+from services.ingest.trail import MongoTrail
 from services.ingest.uploads import Uploads
 from shared.addresses import EgressPolicy
 from shared.blobs import open_blobs
@@ -33,7 +36,7 @@ from shared.content.judge import judge_bytes
 from shared.dead_letters import DeadLetters
 from shared.health import Health
 from shared.leases import Leases
-from shared.ledger import CONTROL_DATABASE, connected, databases, open_database
+from shared.ledger import CONTROL_DATABASE, Client, connected, databases, open_database
 from shared.observability import configure_logging
 from shared.process import Lifecycle, background, run_service
 from shared.resets import Resets
@@ -80,6 +83,7 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
             resets=Resets(client),
             registry=open_registry(client, settings),
             topics=KafkaTopics(settings),
+            oversight=_oversight(patient_client, kafka, settings),
             policy=policy,
             ready=lambda: lifecycle.ready,
             health=health.report,
@@ -90,6 +94,12 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         structlog.get_logger().info("service.ready")
         await lifecycle.stopping.wait()
         await asyncio.sleep(min(settings.notice_seconds, lifecycle.draining_seconds))
+
+
+def _oversight(client: Client, kafka: PatientKafka, settings: IngestSettings) -> Oversight:
+    of_tenants = databases(client)
+    trail = MongoTrail(of_tenants, open_database(client, CONTROL_DATABASE))
+    return Oversight(trail, Standing(of_tenants, kafka, settings))
 
 
 def main() -> None:

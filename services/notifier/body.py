@@ -8,11 +8,6 @@ import orjson
 TYPE: Final = "mutation.completed"
 
 
-def webhook_id(mutation_id: str) -> str:
-    """The id of a callback, the same in every attempt: receivers de-duplicate by it."""
-    return f"msg_{mutation_id}"
-
-
 def build(outcome: dict[str, Any], ended_at: datetime, environment: str) -> bytes:
     """The exact bytes that are signed and sent; the same outcome gives the same bytes in every attempt."""
     timestamp = ended_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

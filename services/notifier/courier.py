@@ -9,9 +9,8 @@ from typing import Final, Protocol
 import structlog
 
 from services.notifier import schedule, signing
-from services.notifier.body import webhook_id
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, PendingDispatch, SuccessfulDispatch
-from shared.deliveries import AttemptError
+from shared.deliveries import AttemptError, webhook_id
 from shared.errors import DependencyUnavailable
 
 GONE: Final = 410

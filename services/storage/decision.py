@@ -46,6 +46,7 @@ class Decision:
     scrub: bool = False  # a record of its was erased: the mutation itself keeps nothing personal
     version: int | None = None  # the first record's version afterwards, where this mutation changes its records
     outcome: Document = field(default_factory=dict)  # `data` of the callback
+    times: Document = field(default_factory=dict)  # of the mutation's way up to this decision, for its time line
 
     def document(self) -> Document:
         """The members as they are stored: those that hold something."""

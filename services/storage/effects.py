@@ -79,6 +79,7 @@ def finish_effect(database: str, mutation: Document, decision: Decision) -> Oper
         "outcome": decision.outcome,
         "owed": True,
         "lane": OWED,
+        "times": decision.times,
         "endedAt": now,
         "expireAt": now + timedelta(seconds=KEPT_SECONDS),
     }

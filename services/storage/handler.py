@@ -6,6 +6,7 @@ a compare-and-set again, and an ended mutation is only announced once more.
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ from services.storage.ports import Blobs, Decided, Ledger, Publisher
 from services.storage.work import Order, Work, of_event
 from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
-from shared.events import Environment, FileError, MutationFetched, Place, StagedObject
+from shared.events import Environment, FetchTimes, FileError, MutationFetched, Place, StagedObject
 from shared.ledger import ACCEPTED, APPLYING, Document
 from shared.observability import EVENTS_UNKNOWN, LATE_WRITES, OUTCOMES, next_traceparent
 from shared.outbox import completed_event
@@ -112,6 +113,9 @@ class StorageHandler:
         """Make and record decisions; (works with the decision that holds, works that others have ended already)."""
         made = await self._decider.make(environment, works)
         crash_point("storage.stored")
+        for work in works:
+            if work.id in made:
+                made[work.id].times = work.times | {"decided": datetime.now(UTC)}
         won = await self._ledger.decide(environment, made) if made else set()
         crash_point("storage.decided")
         lost = made.keys() - won
@@ -191,6 +195,7 @@ def _again(environment: Environment, work: Work) -> MutationFetched:
         places=tuple(Place(**place) for place in work.mutation["places"]),
         files=work.brought,
         error=FileError(**failure(work.failure)) if work.failure else None,
+        times=FetchTimes(**work.times) if work.times else None,
         deadline=work.mutation["deadline"],
     )
 

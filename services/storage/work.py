@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -22,6 +23,7 @@ class Work:
     mutation: Document
     brought: Brought = field(default_factory=dict)
     failure: str | None = None
+    times: dict[str, Any] = field(default_factory=dict)  # of its way so far, by step
 
     @property
     def id(self) -> str:
@@ -40,19 +42,21 @@ class Work:
 
     def parcel(self) -> dict[str, Any]:
         """What is stored when it is parked."""
-        return {"files": _BROUGHT.dump_python(self.brought), "failure": self.failure}
+        brought = {"files": _BROUGHT.dump_python(self.brought), "failure": self.failure}
+        return brought | {"times": self.times, "at": datetime.now(UTC)}
 
 
 def of_event(mutation: Document, event: MutationFetched) -> Work:
     """The work that an event asks for; a parked failure stays one."""
     parked = (mutation.get("parked") or {}).get("failure")
-    return Work(mutation, dict(event.files), event.error.code if event.error else parked)
+    times = event.times.model_dump(exclude_none=True) if event.times else {}
+    return Work(mutation, dict(event.files), event.error.code if event.error else parked, times)
 
 
 def of_parked(mutation: Document) -> Work:
     """The work that a parked mutation waits for."""
     parcel = mutation["parked"]
-    return Work(mutation, _BROUGHT.validate_python(parcel["files"]), parcel["failure"])
+    return Work(mutation, _BROUGHT.validate_python(parcel["files"]), parcel["failure"], parcel.get("times") or {})
 
 
 class Order:

@@ -20,6 +20,7 @@ import pytest
 
 from deploy.admin.documents import DOCS
 from services.notifier import body, schedule, signing
+from shared.deliveries import webhook_id
 from tests.retry import eventually
 
 PAGE = (DOCS / "callbacks.md").read_text()
@@ -85,7 +86,7 @@ async def test_receiver_takes_what_is_genuine_once_and_nothing_else(language: st
     secret, former = new_secret(), new_secret()
     outcome = orjson.loads(block("json"))["data"]
     sent = body.build(outcome | {"idempotencyKey": "ключ"}, datetime.now(UTC), "live")
-    now, identity = int(time.time()), body.webhook_id(outcome["mutationId"])
+    now, identity = int(time.time()), webhook_id(outcome["mutationId"])
     genuine = signing.headers([former, secret], identity, now, sent)
     forged = {
         "another secret": (signing.headers([former], identity, now, sent), sent),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from services.notifier.body import webhook_id
+from shared.deliveries import webhook_id
 from tests.simulation.faults import SOURCE_FAILS
 from tests.simulation.invariants import ENDS
 from tests.simulation.sequential import Record, Sequential, in_order

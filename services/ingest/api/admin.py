@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from services.ingest.api import answers
 from services.ingest.api.describe import OVERLAP, PUBLIC_ID, TENANT, administer
-from services.ingest.api.gateway import Gateway, gateway_of
+from services.ingest.api.gateway import admitted
 from services.ingest.problems import FieldError, Problem, invalid
 from services.ingest.schemas import TenantPayload
 from services.ingest.validation import validated
@@ -26,14 +26,14 @@ DIGITS: Final = re.compile(r"[0-9]{1,9}")
 @router.get("", **administer("TenantsAnswer", "List all tenants"))
 async def list_tenants(request: Request) -> Response:
     """By name."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     return answers.found(request, [_shown(tenant) for tenant in await gateway.registry.tenants()])
 
 
 @router.post("", **administer("TenantAnswer", "Create a tenant", 201, body="TenantPayload"))
 async def create_tenant(request: Request) -> Response:
     """With its topics, or while Kafka is away without them: `topics` is `pending` then, and repeating makes them."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     async with gateway.bodies.read(request, None) as body:
         errors: list[FieldError] = []
         payload = validated(TenantPayload, body.value, gateway.policy, errors)
@@ -52,21 +52,21 @@ async def create_tenant(request: Request) -> Response:
 @router.get("/{tenant}/keys", **administer("KeysAnswer", "List a tenant's keys", 200, TENANT))
 async def list_keys(request: Request) -> Response:
     """By public id, live and revoked, oldest first."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     return answers.found(request, [_shown(key) for key in await gateway.registry.keys(_tenant(request))])
 
 
 @router.post("/{tenant}/keys", **administer("KeyAnswer", "Create a key", 201, TENANT))
 async def create_key(request: Request) -> Response:
     """Beside those that live. The answer is the only place where the key can be seen."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     return answers.created(request, _issued(await gateway.registry.create_key(_tenant(request)), "key"))
 
 
 @router.delete("/{tenant}/keys/{id}", **administer(None, "Revoke a key", 204, TENANT, PUBLIC_ID))
 async def revoke_key(request: Request) -> Response:
     """Within five seconds no process takes it any more. Safe to repeat."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     await gateway.registry.revoke_key(_tenant(request), _public_id(request))
     return answers.gone()
 
@@ -74,21 +74,21 @@ async def revoke_key(request: Request) -> Response:
 @router.get("/{tenant}/secrets", **administer("SecretsAnswer", "List a tenant's webhook secrets", 200, TENANT))
 async def list_secrets(request: Request) -> Response:
     """By public id, live and retired, oldest first."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     return answers.found(request, [_shown(secret) for secret in await gateway.registry.secrets(_tenant(request))])
 
 
 @router.post("/{tenant}/secrets", **administer("SecretAnswer", "Create a webhook secret", 201, TENANT))
 async def create_secret(request: Request) -> Response:
     """It signs beside the others. The answer is the only place where it can be seen."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     return answers.created(request, _issued(await gateway.registry.create_secret(_tenant(request)), "secret"))
 
 
 @router.post("/{tenant}/secrets/rotate", **administer("SecretAnswer", "Rotate webhook secrets", 201, TENANT, OVERLAP))
 async def rotate_secret(request: Request) -> Response:
     """A new secret; older ones sign beside it for `overlapSeconds` and retire then."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     tenant, overlap = _tenant(request), _overlap(request)
     return answers.created(request, _issued(await gateway.registry.rotate_secret(tenant, overlap), "secret"))
 
@@ -96,15 +96,9 @@ async def rotate_secret(request: Request) -> Response:
 @router.delete("/{tenant}/secrets/{id}", **administer(None, "Retire a webhook secret", 204, TENANT, PUBLIC_ID))
 async def retire_secret(request: Request) -> Response:
     """It signs no more. Without any secret a tenant's callbacks wait for a new one. Safe to repeat."""
-    gateway = await _admitted(request)
+    gateway = await admitted(request)
     await gateway.registry.retire_secret(_tenant(request), _public_id(request))
     return answers.gone()
-
-
-async def _admitted(request: Request) -> Gateway:
-    gateway = gateway_of(request)
-    await gateway.admin(request)
-    return gateway
 
 
 def _tenant(request: Request) -> str:

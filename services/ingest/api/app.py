@@ -8,6 +8,8 @@ from starlette.types import ASGIApp
 
 from services.ingest.api import (
     admin,
+    admin_mutations,
+    admin_state,
     assign,
     attachment_list,
     attachments,
@@ -32,6 +34,8 @@ DESCRIPTION = (
 # FastAPI's own spans would look at the process environment several times a request.
 NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
+OVERSIGHT: Final = (admin_mutations, admin_state)
+
 
 def build(gateway: Gateway) -> ASGIApp:
     """The application over these ports."""
@@ -43,7 +47,7 @@ def build(gateway: Gateway) -> ASGIApp:
     lists = (*record_lists.routers, attachment_list.router)  # first: /candidates/find is no id
     for router in (*lists, *records.routers, *record_files.routers):
         app.include_router(router)
-    for part in (temporary, assign, attachments, mutations, sandbox, schema, admin, health, docs):
+    for part in (temporary, assign, attachments, mutations, sandbox, schema, admin, *OVERSIGHT, health, docs):
         app.include_router(part.router)
     failures.attach(app)
     docs.attach(app)

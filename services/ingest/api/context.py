@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 
 
 class RequestContext:
-    """Puts `request_id`, `traceparent`, `sandbox` and `instance` into the request's state; strips `/sandbox`.
+    """Puts `request_id`, `traceparent`, `began`, `sandbox` and `instance` into the request's state; strips `/sandbox`.
 
     Header `fields` that are in the state when the answer begins go out with it. HEAD is a GET whose answer loses its
     body, on every route.
@@ -44,6 +45,7 @@ class RequestContext:
         state: dict[str, Any] = scope.setdefault("state", {})
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         state.update(request_id=request_id, traceparent=next_traceparent(traceparent), instance=scope["path"])
+        state["began"] = datetime.now(UTC)
         status, began, asked = 500, time.perf_counter(), scope["method"]
         if asked == "HEAD":
             scope["method"] = "GET"

@@ -181,6 +181,15 @@ def administer(
     }
 
 
+def watched(summary: str) -> dict[str, Any]:
+    """A route for admin keys that answers with a stream of events."""
+    described = administer(None, summary)
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    described["responses"][200] = {"description": "Events, until either side ends it", "content": stream}
+    described["responses"] |= _problems("unavailable", "over_capacity")
+    return described
+
+
 def plain(summary: str, *statuses: int) -> dict[str, Any]:
     """A route that answers with text and needs no key."""
     text = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}

@@ -16,6 +16,7 @@ from services.ingest.drafts import Write
 from services.ingest.fields import UUID
 from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
+from services.ingest.oversight import Oversight
 from services.ingest.ports import Downloads, Ledger, Lists, Reads, Registry, Resets, TenantTopics
 from services.ingest.problems import FieldError, Problem
 from services.ingest.rates import RateLimits
@@ -44,6 +45,7 @@ class Gateway:
     resets: Resets
     registry: Registry
     topics: TenantTopics
+    oversight: Oversight
     policy: EgressPolicy
     ready: Callable[[], bool]
     health: Callable[[], tuple[bool, str]]
@@ -77,6 +79,13 @@ def gateway_of(request: Request) -> Gateway:
     return gateway
 
 
+async def admitted(request: Request) -> Gateway:
+    """The same, if an administrator calls. Raises Problem."""
+    gateway = gateway_of(request)
+    await gateway.admin(request)
+    return gateway
+
+
 @dataclass(frozen=True, slots=True)
 class Controls:
     """What steers a write and is no part of its payload."""
@@ -88,8 +97,17 @@ class Controls:
     def write(self, request: Request, caller: Caller, prepared: Prepared) -> Write:
         """The write with its fingerprint."""
         digest, trace = prepared.fingerprint(self.if_match, self.callback_url), request.state.traceparent
-        wanted = versions(self.if_match)
-        return Write(caller.environment, caller.tenant, self.key, digest, self.callback_url, trace, versions=wanted)
+        wanted, began = versions(self.if_match), request.state.began
+        return Write(
+            caller.environment,
+            caller.tenant,
+            self.key,
+            digest,
+            self.callback_url,
+            trace,
+            versions=wanted,
+            asked_at=began,
+        )
 
 
 def controls(request: Request, body: Any, policy: EgressPolicy, errors: list[FieldError]) -> Controls:
