@@ -12,15 +12,11 @@ from shared.limits import ACCEPTED_TYPES, BASE64_FILE_BYTES, URL_FILE_BYTES, rea
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One stable code: the HTTP status it comes with (0: never an HTTP answer), a title and what to do about it.
-
-    `reason`, of an outcome: what happened, in a sentence for somebody who knows neither the code nor the protocol.
-    """
+    """One stable code: the HTTP status it comes with (0: never an HTTP answer), a title and what to do about it."""
 
     status: int
     title: str
     advice: str
-    reason: str = ""
 
 
 # Refusals: the request got no 202.
@@ -102,138 +98,86 @@ FIELD_CODES: dict[str, Code] = {
 
 # Outcomes of files and of mutations: they appear in callbacks and in GET /mutations/{key}, never as an HTTP status.
 OUTCOME_CODES: dict[str, Code] = {
-    "source_not_found": Code(
-        0,
-        "Source not found",
-        "The URL answered 404 or 410; check it and send the file again.",
-        "The file's server says that there is no file at this URL.",
-    ),
-    "source_forbidden": Code(
-        0,
-        "Source forbidden",
-        "The URL answered 401 or 403; use a signed or public URL.",
-        "The file's server refused to hand the file out; a signed URL may have expired.",
-    ),
+    "source_not_found": Code(0, "Source not found", "The URL answered 404 or 410; check it and send the file again."),
+    "source_forbidden": Code(0, "Source forbidden", "The URL answered 401 or 403; use a signed or public URL."),
     "source_unreachable": Code(
-        0,
-        "Source unreachable",
-        "No usable answer within the time allowed; check that the URL is public and fast.",
-        "The file's server could not be reached, or was too slow.",
+        0, "Source unreachable", "No usable answer within the time allowed; check that the URL is public and fast."
     ),
-    "source_error": Code(
-        0,
-        "Source error",
-        "The URL answered with an error; try again when it works.",
-        "The file's server answered with an error of its own.",
-    ),
-    "source_incomplete": Code(
-        0,
-        "Source incomplete",
-        "Fewer bytes came than were announced; try again.",
-        "The download broke off before the whole file had come.",
-    ),
-    "too_many_redirects": Code(
-        0,
-        "Too many redirects",
-        "Use the final URL; at most 3 redirects are followed.",
-        "The URL leads to another one, and that on and on.",
-    ),
-    "too_large": Code(
-        0,
-        "Too large",
-        f"Files by URL may have {readable(URL_FILE_BYTES)}; send a smaller one.",
-        "The file has more bytes than a file by URL may have.",
-    ),
-    "empty_file": Code(
-        0, "Empty file", "The source held no byte; send a file with content.", "The file is empty: it has not one byte."
-    ),
+    "source_error": Code(0, "Source error", "The URL answered with an error; try again when it works."),
+    "source_incomplete": Code(0, "Source incomplete", "Fewer bytes came than were announced; try again."),
+    "too_many_redirects": Code(0, "Too many redirects", "Use the final URL; at most 3 redirects are followed."),
+    "too_large": Code(0, "Too large", f"Files by URL may have {readable(URL_FILE_BYTES)}; send a smaller one."),
+    "empty_file": Code(0, "Empty file", "The source held no byte; send a file with content."),
     "content_type_mismatch": Code(
         0,
         "Content type mismatch",
         "The bytes are not what the name or the declared type says; correct those, or send the file that was meant.",
-        "The file is something else than its name or its declared type says, such as a web page named cv.pdf.",
     ),
     "unsupported_content_type": Code(
-        0,
-        "Content type not accepted",
-        f"Send one of these: {extensions(ACCEPTED_TYPES)}.",
-        "The file is of a type that is not accepted.",
+        0, "Content type not accepted", f"Send one of these: {extensions(ACCEPTED_TYPES)}."
     ),
     "unsafe_content": Code(
-        0,
-        "Unsafe content",
-        "The file holds macros, or is built to harm a reader; send a plain copy.",
-        "The file could do harm to whoever opens it.",
+        0, "Unsafe content", "The file holds macros, or is built to harm a reader; send a plain copy."
     ),
-    "staged_object_lost": Code(
-        0, "Staged object lost", "Send the file again.", "Our own copy of the file was gone before it could be stored."
-    ),
+    "staged_object_lost": Code(0, "Staged object lost", "Send the file again."),
     "attachment_not_found": Code(
         0,
         "Attachment not found",
         "It is not, or no longer, an attachment of this record; list those that the record has.",
-        "The record has no such attachment.",
     ),
     "record_not_found": Code(
         0,
         "Record not found",
         "The record does not exist; its create may have failed: look at that, and create it first.",
-        "There was no such record when this mutation had its turn.",
     ),
     "record_erased": Code(
-        0,
-        "Record erased",
-        "The record was erased before this mutation's turn; nothing can be added to it any more.",
-        "Somebody had the record erased before this mutation had its turn.",
+        0, "Record erased", "The record was erased before this mutation's turn; nothing can be added to it any more."
     ),
     "version_conflict": Code(
-        0,
-        "Version conflict",
-        "The record changed before this mutation's turn; read it again, and decide anew.",
-        "The record was no longer at the version that the request named in If-Match.",
+        0, "Version conflict", "The record changed before this mutation's turn; read it again, and decide anew."
     ),
-    "not_found": Code(
-        0,
-        "Not found",
-        "There is no temporary file with this id, or it has expired; upload it again.",
-        "The temporary file was not there, or no longer.",
-    ),
+    "not_found": Code(0, "Not found", "There is no temporary file with this id, or it has expired; upload it again."),
     "already_assigned": Code(
-        0,
-        "Already assigned",
-        "A temporary file can be assigned once; upload it again for another record.",
-        "Another mutation had taken the temporary file before.",
+        0, "Already assigned", "A temporary file can be assigned once; upload it again for another record."
     ),
-    "sandbox_reset": Code(
-        0,
-        "Sandbox reset",
-        "The sandbox was emptied before this mutation's turn; send it again.",
-        "The sandbox was emptied before this mutation had its turn.",
-    ),
-    "no_file_stored": Code(
-        0,
-        "No file stored",
-        "None of the files could be stored; see the error of each.",
-        "Every file of this mutation failed.",
-    ),
+    "sandbox_reset": Code(0, "Sandbox reset", "The sandbox was emptied before this mutation's turn; send it again."),
+    "no_file_stored": Code(0, "No file stored", "None of the files could be stored; see the error of each."),
     "nothing_removed": Code(
-        0,
-        "Nothing removed",
-        "None of the attachments was found on the record; list those that it has.",
-        "The record has none of the attachments that were to be removed.",
+        0, "Nothing removed", "None of the attachments was found on the record; list those that it has."
     ),
     "deadline_exceeded": Code(
-        0,
-        "Deadline exceeded",
-        "It could not be worked off in 24 hours; send it again under a new key.",
-        "It stood still for 24 hours, so it was given up; what held it up was on our side.",
+        0, "Deadline exceeded", "It could not be worked off in 24 hours; send it again under a new key."
     ),
     "internal_error": Code(
-        0,
-        "Internal error",
-        "A fault of ours; send it again under a new key, and tell us the mutation id.",
-        "A fault of ours ended it; the logs of that time tell which.",
+        0, "Internal error", "A fault of ours; send it again under a new key, and tell us the mutation id."
     ),
+}
+
+# What has happened, for somebody who knows neither the codes nor the protocol.
+OUTCOME_REASONS: Final[dict[str, str]] = {
+    "source_not_found": "The file's server says that there is no file at this URL.",
+    "source_forbidden": "The file's server refused to hand the file out; a signed URL may have expired.",
+    "source_unreachable": "The file's server could not be reached, or was too slow.",
+    "source_error": "The file's server answered with an error of its own.",
+    "source_incomplete": "The download broke off before the whole file had come.",
+    "too_many_redirects": "The URL leads to another one, and that on and on.",
+    "too_large": "The file has more bytes than a file by URL may have.",
+    "empty_file": "The file is empty: it has not one byte.",
+    "content_type_mismatch": "The file is something else than its name or type says, such as a web page named cv.pdf.",
+    "unsupported_content_type": "The file is of a type that is not accepted.",
+    "unsafe_content": "The file could do harm to whoever opens it.",
+    "staged_object_lost": "Our own copy of the file was gone before it could be stored.",
+    "attachment_not_found": "The record has no such attachment.",
+    "record_not_found": "There was no such record when this mutation had its turn.",
+    "record_erased": "Somebody had the record erased before this mutation had its turn.",
+    "version_conflict": "The record was no longer at the version that the request named in If-Match.",
+    "not_found": "The temporary file was not there, or no longer.",
+    "already_assigned": "Another mutation had taken the temporary file before.",
+    "sandbox_reset": "The sandbox was emptied before this mutation had its turn.",
+    "no_file_stored": "Every file of this mutation failed.",
+    "nothing_removed": "The record has none of the attachments that were to be removed.",
+    "deadline_exceeded": "It stood still for 24 hours, so it was given up; what held it up was on our side.",
+    "internal_error": "A fault of ours ended it; the logs of that time tell which.",
 }
 
 # Of these, what a file by URL or base64 can end with; each can be rehearsed in the sandbox (docs/sandbox.md).
@@ -247,7 +191,7 @@ FILE_OUTCOMES: Final = (
 def explained(code: str) -> tuple[str, str]:
     """What a code says has happened, and what to do about it, in plain sentences; both empty for an unknown one."""
     known = OUTCOME_CODES.get(code) or REQUEST_CODES.get(code) or FIELD_CODES.get(code)
-    return (known.reason or f"{known.title}.", known.advice) if known else ("", "")
+    return (OUTCOME_REASONS.get(code) or f"{known.title}.", known.advice) if known else ("", "")
 
 
 class DependencyUnavailable(Exception):

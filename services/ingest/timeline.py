@@ -1,21 +1,19 @@
-"""What an operator sees of a mutation: a row of a list, its steps in time, its files. Pure functions of documents.
+"""The time line of a mutation, from the request to the last attempt of its callback. Pure functions of documents.
 
 A time that nobody kept is null; no time is guessed from another one.
 """
 
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
-from shared.deliveries import ATTEMPT_ERRORS, webhook_id
-from shared.errors import explained
+from services.ingest.operator_views import in_flight, told
+from shared.deliveries import ATTEMPT_ERRORS
 from shared.ledger import ACCEPTED, APPLYING, BATCH, PARKED, REJECTED, TERMINAL, WAITING, Document
 from shared.outbox import publish_count
 
 DONE: Final = "done"
 NOW: Final = "now"
 UNKNOWN: Final = "unknown"
-STATES: Final = {"pending": "open", "delivered": "delivered", "exhausted": "failed", "gone": "failed"}
 NOT_KEPT: Final = "Its times were not kept."
 SKIPPED: Final = "It ended without this step, or the time of it was not kept."
 
@@ -28,42 +26,6 @@ class Step(NamedTuple):
     began: datetime | None
     ended: datetime | None
     detail: str
-
-
-def row(environment: str, document: Document) -> dict[str, Any]:
-    """A mutation as lists show it."""
-    record = (document.get("outcome") or {}).get("record") or document.get("record") or {}
-    return {
-        "environment": environment,
-        "tenant": document["tenant"],
-        "mutationId": document["_id"],
-        "idempotencyKey": document.get("claimedKey") if document["status"] == REJECTED else document["key"],
-        "kind": document.get("kind"),
-        "type": record.get("type"),
-        "recordId": record.get("id"),
-        "status": document["status"],
-        "acceptedAt": document["createdAt"],
-        "endedAt": document.get("endedAt"),
-    }
-
-
-def whole(environment: str, document: Document, behind: str | None) -> dict[str, Any]:
-    """A mutation with what only its own page shows; `behind` is the mutation that it waits for, if any."""
-    error = (document.get("outcome") or (document.get("decision") or {}).get("outcome") or {}).get("error")
-    return row(environment, document) | {
-        "deadline": document.get("deadline"),
-        "tries": document.get("tries", 0),
-        "published": publish_count(document),
-        "parkedBehind": behind,
-        "error": told(error["code"], error["message"]) if error else None,
-    }
-
-
-def told(code: str, message: str) -> dict[str, Any]:
-    """A code in plain words, with what was said of the very case where that is more than the table's advice."""
-    reason, advice = explained(code)
-    more = "" if message == advice else message
-    return {"code": code, "reason": f"{reason} {more}".strip(), "advice": advice}
 
 
 def steps(document: Document, delivery: Document | None, now: datetime) -> list[dict[str, Any]]:
@@ -188,77 +150,3 @@ def _shown(step: Step, state: str) -> dict[str, Any]:
         detail = f"{detail} {SKIPPED if step.began is None and step.ended is None else NOT_KEPT}"
     times = {"from": step.began, "to": step.ended}
     return {"name": step.name, "service": step.service, **times, "state": state, "detail": detail}
-
-
-def files(document: Document) -> list[dict[str, Any]]:
-    """Each file with where it came from, what became of it, and what to do about it."""
-    outcome = document.get("outcome") or (document.get("decision") or {}).get("outcome") or {}
-    ends = {file["id"]: file for file in outcome.get("attachments") or ()}
-    entries = document.get("files") or {}
-    return [_file(name, entries.get(name) or {}, ends.get(name)) for name in document.get("fileIds", ())]
-
-
-def _file(name: str, entry: Document, end: Document | None) -> dict[str, Any]:
-    error = (end or {}).get("error")
-    said = told(error["code"], error["message"]) if error else {"code": None, "reason": None, "advice": None}
-    return {
-        "fileId": name,
-        "field": (end or entry).get("field"),
-        "name": (end or entry).get("filename"),
-        "source": _source(entry),
-        "state": end["status"] if end else "pending",
-        **said,
-        "bytes": (end or {}).get("size"),
-        "sha256": (end or {}).get("sha256"),
-    }
-
-
-def _source(entry: Document) -> str | None:
-    """`inline`, `upload`, `rehearsed`, or scheme and host of the URL; None: of an erased record nothing is kept."""
-    if entry.get("url"):
-        return origin(entry["url"])
-    if "rehearsed" in entry:
-        return "rehearsed"
-    if entry.get("upload"):
-        return "upload"
-    return "inline" if "filename" in entry else None
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port of a URL: the rest may be a secret."""
-    try:
-        parts = urlsplit(url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
-    except ValueError:
-        return ""
-
-
-def in_flight(delivery: Document, now: datetime) -> bool:
-    """Whether a notifier has an attempt of it in hand."""
-    leased_until = delivery.get("leaseUntil")
-    return leased_until is not None and leased_until > now
-
-
-def delivery_view(delivery: Document, now: datetime) -> dict[str, Any]:
-    """A callback: to whom, how it stands, and every attempt with what was answered."""
-    url = delivery.get("url")
-    waits = delivery["status"] == "pending" and not in_flight(delivery, now)
-    return {
-        "webhookId": webhook_id(delivery["_id"]),
-        "receiver": origin(url) if url else delivery.get("host") or None,
-        "state": STATES[delivery["status"]],
-        "status": delivery["status"],
-        "nextAttemptAt": delivery.get("nextAt") if waits else None,
-        "createdAt": delivery.get("createdAt"),
-        "endedAt": delivery.get("endedAt"),
-        "resendable": delivery["status"] in ("pending", "exhausted") and bool(url),
-        "attempts": [
-            {
-                "at": attempt["at"], "ms": attempt["ms"], "status": attempt["status"], "error": attempt.get("error"),
-                "meaning": ATTEMPT_ERRORS.get(attempt["error"]) if attempt.get("error") else None,
-                "excerpt": attempt.get("answer") or "",
-            }
-            for attempt in delivery.get("attempts", ())
-        ],
-    }  # fmt: skip

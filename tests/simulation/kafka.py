@@ -43,7 +43,7 @@ class Broker:
         for _ in range(2 if self.faults.strikes(DUPLICATE, 0.1) else 1):
             log.append(
                 SimpleNamespace(topic=topic, partition=partition.partition, offset=len(log), key=key, value=value,
-                                headers=tuple(headers))
+                                headers=tuple(headers), timestamp=-1)
             )  # fmt: skip
         if topic in self.groups:
             self.groups[topic].wake()

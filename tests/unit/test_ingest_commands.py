@@ -78,7 +78,7 @@ async def test_every_operation_is_the_same_by_both_doors(method: str, path: str,
     async with by_http.client() as client:
         answer = await client.request(method, path, json=body, headers={"Idempotency-Key": "k1"})
     assert answer.status_code == 202
-    own = ("_id", "createdAt", "deadline", "traceparent")
+    own = ("_id", "askedAt", "createdAt", "deadline", "traceparent")
     [topic], [http] = [
         [{name: value for name, value in one.items() if name not in own} for one in stand.mutations()]
         for stand in (by_topic, by_http)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from services.ingest import operator_views as views
 from services.ingest import timeline
 from services.ingest.api import schemas_oversight
-from shared.errors import FILE_OUTCOMES, OUTCOME_CODES
+from shared.errors import FILE_OUTCOMES, OUTCOME_CODES, OUTCOME_REASONS
 from tests.factories import mutation
 from tests.fakes_ingest import IngestStand
 
@@ -98,7 +99,7 @@ def test_a_rejected_command_has_no_way_to_show() -> None:
 
 @pytest.mark.parametrize("code", OUTCOME_CODES)
 def test_every_outcome_has_a_reason_and_an_advice_in_whole_sentences(code: str) -> None:
-    said = timeline.told(code, OUTCOME_CODES[code].advice)
+    said = views.told(code, OUTCOME_CODES[code].advice)
     for sentence in (said["reason"], said["advice"]):
         assert len(sentence) > 15
         assert sentence[0].isupper()
@@ -119,7 +120,7 @@ def test_every_outcome_has_a_reason_and_an_advice_in_whole_sentences(code: str) 
 )
 def test_of_a_url_only_scheme_and_host_are_shown(entry: dict[str, Any], source: str) -> None:
     file = {"field": "curriculumVitae", "filename": "cv.pdf"} | entry
-    [shown] = timeline.files(document(files={"f1": file}, fileIds=["f1"]))
+    [shown] = views.files(document(files={"f1": file}, fileIds=["f1"]))
     assert (shown["source"], shown["state"]) == (source, "pending")
 
 
@@ -127,13 +128,13 @@ def test_of_a_url_only_scheme_and_host_are_shown(entry: dict[str, Any], source: 
 def test_a_failed_file_says_why_and_what_to_do(code: str) -> None:
     error = {"code": code, "message": OUTCOME_CODES[code].advice}
     state = {"id": "f1", "field": "curriculumVitae", "filename": "cv.pdf", "status": "failed", "error": error}
-    [shown] = timeline.files(ended(fileIds=["f1"], files={"f1": {}}, outcome={"error": None, "attachments": [state]}))
+    [shown] = views.files(ended(fileIds=["f1"], files={"f1": {}}, outcome={"error": None, "attachments": [state]}))
     assert (shown["state"], shown["code"]) == ("failed", code)
-    assert (shown["reason"], shown["advice"]) == (OUTCOME_CODES[code].reason, OUTCOME_CODES[code].advice)
+    assert (shown["reason"], shown["advice"]) == (OUTCOME_REASONS[code], OUTCOME_CODES[code].advice)
 
 
 def test_what_was_found_in_the_very_file_is_not_lost() -> None:
-    said = timeline.told("content_type_mismatch", "The bytes are a GIF.")
+    said = views.told("content_type_mismatch", "The bytes are a GIF.")
     assert said["reason"].endswith("The bytes are a GIF.")
     assert said["advice"] == OUTCOME_CODES["content_type_mismatch"].advice
 

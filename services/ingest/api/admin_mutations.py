@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.ingest import operator_views as views
 from services.ingest import timeline
 from services.ingest.api import answers, parameters
 from services.ingest.api.describe import administer, parameter
@@ -33,7 +34,7 @@ async def search(request: Request) -> Response:
     if not sought or len(sought) > LONGEST or not sought.isprintable():
         raise parameters.refused("q", f"Send an id or a key of 1 to {LONGEST} characters as q.")
     found = await gateway.oversight.trail.search(sought)
-    return answers.found(request, {"mutations": [timeline.row(name, document) for name, document in found]})
+    return answers.found(request, {"mutations": [views.row(name, document) for name, document in found]})
 
 
 @router.get(
@@ -55,9 +56,9 @@ async def read(request: Request) -> Response:
     return answers.found(
         request,
         {
-            "mutation": timeline.whole(environment, document, behind),
+            "mutation": views.whole(environment, document, behind),
             "steps": timeline.steps(document, delivery, now),
-            "files": timeline.files(document),
-            "deliveries": [timeline.delivery_view(delivery, now)] if delivery else [],
+            "files": views.files(document),
+            "deliveries": [views.delivery(delivery, now)] if delivery else [],
         },
     )
