@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from pymongo import ASCENDING, IndexModel
 
 from shared.ledger import CONTROL_DATABASE, Client, Database, open_database, translated
-from shared.sealing import Sealer
+from shared.sealing import SealBroken, Sealer
 from shared.settings import EngineSettings
 from shared.tenants import API_KEY, digest_of
 from shared.topics import TENANT_NAME
@@ -152,6 +152,30 @@ class TenantRegistry:
             await self._database.secrets.update_many(older, {"$min": {"retiredAt": until}})
         return issued
 
+    async def reseal(self, old: Sealer) -> int:
+        """Seal with the present key what was sealed with the old one; how many. Raises NoSealingKey.
+
+        Safe to repeat: a kill in between leaves some of each, and those of the present key stay as they are. Raises
+        SealBroken for one that neither key opens, when all others are done.
+        """
+        if self._sealer is None:
+            raise NoSealingKey("webhook secrets need ENGINE_SECRETS_KEY_FILE")
+        done, broken = 0, None
+        async with translated():
+            for document in await self._database.secrets.find().to_list():
+                try:
+                    sealed = _resealed(document["sealed"], document["tenant"], old, self._sealer)
+                except SealBroken as error:
+                    broken = error
+                    continue
+                if sealed:  # only what is still as it was read: a rotation at the same time stands
+                    mine = {"_id": document["_id"], "sealed": document["sealed"]}
+                    result = await self._database.secrets.update_one(mine, {"$set": {"sealed": sealed}})
+                    done += result.modified_count
+        if broken:
+            raise broken
+        return done
+
     async def secrets(self, tenant: str) -> list[Secret]:
         """Live and retired, oldest first."""
         await self._tenant(tenant)
@@ -185,6 +209,15 @@ def open_registry(client: Client, settings: EngineSettings) -> TenantRegistry:
     """The registry with these settings; without ENGINE_SECRETS_KEY_FILE it makes no secrets."""
     path = settings.secrets_key_file
     return TenantRegistry(open_database(client, CONTROL_DATABASE), Sealer.from_file(path) if path else None)
+
+
+def _resealed(sealed: bytes, tenant: str, old: Sealer, new: Sealer) -> bytes | None:
+    """None: it is sealed with the new one already. Raises SealBroken."""
+    try:
+        new.open(sealed, tenant)
+    except SealBroken:
+        return new.seal(old.open(sealed, tenant), tenant)
+    return None
 
 
 def _of(tenant: str | None) -> dict[str, Any]:

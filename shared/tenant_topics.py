@@ -67,11 +67,4 @@ async def make_topics(
 
 
 def _new_topic(spec: TopicSpec, replication: int) -> NewTopic:
-    configs = {
-        "retention.ms": str(topics.RETENTION_MS),
-        "max.message.bytes": str(spec.max_message_bytes),
-        "min.insync.replicas": "2" if replication > 2 else "1",
-    }
-    if spec.uncompressed:
-        configs["compression.type"] = "uncompressed"
-    return NewTopic(spec.name, spec.partitions, replication, topic_configs=configs)
+    return NewTopic(spec.name, spec.partitions, replication, topic_configs=topics.configs(spec, replication))

@@ -38,6 +38,16 @@ class TopicSpec(NamedTuple):
     uncompressed: bool = False
 
 
+def configs(spec: TopicSpec, replication: int) -> dict[str, str]:
+    """The broker's settings of a topic that has so many replicas."""
+    plain = {
+        "retention.ms": str(RETENTION_MS),
+        "max.message.bytes": str(spec.max_message_bytes),
+        "min.insync.replicas": "2" if replication > 2 else "1",
+    }
+    return plain | ({"compression.type": "uncompressed"} if spec.uncompressed else {})
+
+
 def group_of(topic: Topic) -> str:
     """The group that reads a topic of the pipeline, or the command topics."""
     return READERS[topic] if isinstance(topic, str) else INGEST_GROUP

@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import orjson
@@ -12,7 +13,7 @@ import typer
 from shared import limits
 from shared.errors import DependencyUnavailable
 from shared.ledger import connect
-from shared.sealing import SealBroken
+from shared.sealing import SealBroken, Sealer
 from shared.settings import EngineSettings
 from shared.tenant_registry import Issued, NoSealingKey, NotRegistered, TenantRegistry, open_registry
 from shared.tenant_topics import KafkaTopics
@@ -117,6 +118,15 @@ def retire_secret(
     """Let a secret sign no more. Without any, callbacks wait for a new one."""
     _on_registry(ctx, lambda registry: registry.retire_secret(tenant, secret))
     print(f"{secret} is retired")
+
+
+@secrets.command("reseal")
+def reseal_secrets(
+    ctx: typer.Context, old_key_file: Annotated[Path, typer.Option(help="what ENGINE_SECRETS_KEY_FILE named so far")]
+) -> None:
+    """Seal all secrets with the key of ENGINE_SECRETS_KEY_FILE in place of an old one; safe to repeat."""
+    count = _on_registry(ctx, lambda registry: registry.reseal(Sealer.from_file(old_key_file)))
+    print(f"{count} are sealed anew")
 
 
 def _public_id(key: str) -> str:

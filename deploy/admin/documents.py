@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from deploy.admin import capacity
+from deploy.admin.configuration import configuration_page
 from deploy.admin.limit_meanings import MEANINGS
 from services.ingest import asyncapi
 from services.notifier import schedule
@@ -176,6 +178,18 @@ def _words(title: str, meanings: Mapping[Any, str]) -> list[str]:
     return [f"| {title} | |", "|---|---|", *(f"| `{word}` | {meaning} |" for word, meaning in meanings.items())]
 
 
+def capacity_page() -> str:
+    """With what to run for which load, what that costs, and from what it was computed."""
+    page = _with_part((DOCS / "capacity.md").read_text(), "loads", capacity.loads())
+    page = _with_part(page, "costs", capacity.costs())
+    return _with_part(page, "assumptions", capacity.assumptions())
+
+
+def performance_page() -> str:
+    """With the figures of deploy/bench/measured.json."""
+    return _with_part((DOCS / "performance.md").read_text(), "figures", capacity.figures())
+
+
 def asyncapi_page() -> str:
     """The description of the tenants' topics, as ingest serves it."""
     return json.dumps(asyncapi.document(), indent=2) + "\n"
@@ -184,8 +198,11 @@ def asyncapi_page() -> str:
 PAGES: Final = {
     "asyncapi.json": asyncapi_page,
     "callbacks.md": callbacks_page,
+    "capacity.md": capacity_page,
+    "configuration.md": configuration_page,
     "errors.md": errors_page,
     "limits.md": limits_page,
+    "performance.md": performance_page,
     "sandbox.md": sandbox_page,
 }
 

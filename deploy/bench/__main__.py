@@ -12,6 +12,7 @@ import uvloop
 
 from deploy.bench.evidence import Stores, faults
 from deploy.bench.figures import figures, lines
+from deploy.bench.footprint import document_bytes
 from deploy.bench.installation import Installation, open_installation
 from deploy.bench.load import open_site, post_all, wait_for_callbacks
 from deploy.bench.measure import forget_peaks, usage_of
@@ -26,6 +27,8 @@ async def run_workload(installation: Installation, workload: Workload, n: int, c
     """Figures of one workload, with `valid` and, when it is void, `faults`."""
     async with open_site(installation.webhook_secret) as site:
         bodies = site.bodies = Bodies(workload, secrets.token_hex(8), site.url)
+        stores = Stores(installation.settings, installation.tenant)
+        there = await document_bytes(stores)
         pids = installation.pids()
         forget_peaks(pids)
         before = usage_of(pids)
@@ -33,10 +36,15 @@ async def run_workload(installation: Installation, workload: Workload, n: int, c
         await wait_for_callbacks(site, n)
         await asyncio.sleep(SETTLE_SECONDS)
         after = usage_of(pids)
-        found = await faults(Stores(installation.settings, installation.tenant), bodies, accepted, site)
+        found = await faults(stores, bodies, accepted, site)
         if installation.pids() != pids:
             found.append("a service was restarted")
-        result = figures(accepted, site, before, after) | {"valid": not found}
+        left = await document_bytes(stores)
+        left.subtract(there)
+        result = figures(accepted, site, before, after) | {
+            "documentBytesPerMutation": {name: round(size / n) for name, size in sorted(left.items())},
+            "valid": not found,
+        }
         return result | ({"faults": found[:10]} if found else {})
 
 

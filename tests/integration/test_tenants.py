@@ -163,6 +163,21 @@ async def test_secrets_do_not_open_with_another_sealing_key(registry: TenantRegi
         await Tenants(database, Sealer(b"x" * 32)).webhook_secrets("demo")
 
 
+async def test_secrets_are_sealed_anew_once_and_one_that_no_key_opens_keeps_none_of_the_others_back(
+    registry: TenantRegistry, database: Database
+) -> None:
+    values = [(await registry.create_secret(tenant)).value for tenant in ("demo", "other")]
+    lost = Sealer(b"l" * 32).seal(b"whsec_lost", "demo")
+    await database.secrets.insert_one({"_id": "-", "tenant": "demo", "sealed": lost, "createdAt": datetime.now(UTC)})
+    fresh = TenantRegistry(database, Sealer(b"n" * 32))
+    with pytest.raises(SealBroken):
+        await fresh.reseal(Sealer(b"k" * 32))
+    await database.secrets.delete_one({"_id": "-"})
+    readers = Tenants(database, Sealer(b"n" * 32))
+    assert [await readers.webhook_secrets("demo"), await readers.webhook_secrets("other")] == [[one] for one in values]
+    assert await fresh.reseal(Sealer(b"k" * 32)) == 0
+
+
 async def test_a_name_that_no_topic_could_have_is_refused(registry: TenantRegistry) -> None:
     for name in ("", "Demo", "a.b", "x" * 41, "demo\n"):
         with pytest.raises(ValueError, match="tenant's name"):
