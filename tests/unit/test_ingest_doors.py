@@ -11,7 +11,8 @@ from starlette.routing import Route
 from services.ingest.api.context import RequestContext
 from tests.fakes_ingest import IngestStand
 
-OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi", "/docs"}
+CONSOLE = {"/console", "/console/", "/console/{name}"}  # fixed files, which know nothing
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi", "/docs", *CONSOLE}
 STRANGERS = [None, b"wrong", b"me_0123456789abcdef_" + b"x" * 43, b"\xe9\xff"]
 
 

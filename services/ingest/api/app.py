@@ -13,6 +13,7 @@ from services.ingest.api import (
     assign,
     attachment_list,
     attachments,
+    console,
     docs,
     failures,
     health,
@@ -47,8 +48,10 @@ def build(gateway: Gateway) -> ASGIApp:
     lists = (*record_lists.routers, attachment_list.router)  # first: /candidates/find is no id
     for router in (*lists, *records.routers, *record_files.routers):
         app.include_router(router)
-    for part in (temporary, assign, attachments, mutations, sandbox, schema, admin, *OVERSIGHT, health, docs):
+    parts = (temporary, assign, attachments, mutations, sandbox, schema, admin, *OVERSIGHT, health, docs, console)
+    for part in parts:
         app.include_router(part.router)
     failures.attach(app)
     docs.attach(app)
+    console.attach(app)
     return RequestContext(app)
