@@ -1,82 +1,121 @@
-"""The command line of whoever operates the engine (`mutation-engine`, or `python -m deploy.admin`).
+"""The command line of whoever runs the engine, or works against it (`mutation-engine`, or `python -m deploy.admin`)."""
 
-Exit codes: 0 done; 1 something is away, repeat it; 2 the command is wrong; 3 there is no such tenant, key or secret.
-"""
-
-import json
-import os
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from deploy.admin import access, documents, init
-from shared.settings import EngineSettings
+from deploy.admin import access, documents, erase, export, init, listen, send, status, up
+from deploy.admin.installation import ROOT, Installation, in_words
+from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, err
+from shared.errors import DependencyUnavailable
 
 NAME: Final = "mutation-engine"
-STATE_DIR: Final = "--state-dir"
-EPILOG: Final = f"Addresses come from ENGINE_* variables, or with {STATE_DIR} from a stack that make run started."
+ANYWHERE: Final = ("--state-dir", "--url", "--key")
+FLAGS_ANYWHERE: Final = ("--traceback",)
+EPILOG: Final = """\
+Which installation: a gateway by --url and --key, or ENGINE_URL with ENGINE_API_KEY (a tenant's) or ENGINE_ADMIN_KEY;
+servers by the ENGINE_* variables that the services read; without any, the stack of this machine (--state-dir .run).
+
+Exit codes: 0 done; 1 it failed, or something is wrong; 2 the command is wrong; 3 something can't be reached: repeat it.
+"""
 
 
-class _StateDirAnywhere(TyperGroup):
-    """Also takes --state-dir behind the command."""
+class _Commands(TyperGroup):
+    """Takes the options about the installation also behind the command, and ends every failure in a sentence."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Bring it to the front, where it belongs to all commands."""
-        for at, word in enumerate(args):
-            width = 1 if word.startswith(f"{STATE_DIR}=") else 2
-            if word.partition("=")[0] == STATE_DIR and at + width <= len(args):
-                args = args[at : at + width] + args[:at] + args[at + width :]
-                break
-        return super().parse_args(ctx, args)
+        """Bring them to the front, where they belong to all commands."""
+        end = args.index("--") if "--" in args else len(args)
+        words, front = args[:end], []
+        at = 0
+        while at < len(words):
+            name, joined, _ = words[at].partition("=")
+            width = 1 if joined or name in FLAGS_ANYWHERE else 2
+            if name in (*ANYWHERE, *FLAGS_ANYWHERE) and at + width <= len(words):
+                front += words[at : at + width]
+                del words[at : at + width]
+            else:
+                at += 1
+        return super().parse_args(ctx, front + words + args[end:])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; nobody is shown a traceback who has not asked for it."""
+        try:
+            return super().invoke(ctx)
+        except CommandFailed as failed:
+            err.print(str(failed), markup=False)
+            raise typer.Exit(failed.code) from None
+        except ValidationError as error:
+            err.print(f"The settings are wrong: {in_words(error)}", markup=False)
+            raise typer.Exit(MISUSED) from None
+        except DependencyUnavailable as error:
+            err.print(f"{error}: repeat it when it is back.", markup=False)
+            raise typer.Exit(UNREACHABLE) from None
+        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.params.get("traceback"):
+                raise
+            err.print(f"This is a fault of ours: {error!r}. The same with --traceback shows where.", markup=False)
+            raise typer.Exit(FAILED) from None
 
 
 app = typer.Typer(
-    cls=_StateDirAnywhere,
+    cls=_Commands,
     name=NAME,
-    help=__doc__,
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-StateDir = Annotated[Path | None, typer.Option(help="of a running stack: the folder with its stack.json")]
+StateDir = Annotated[Path | None, typer.Option(help="Of a running stack: the folder with its stack.json.")]
+Url = Annotated[str | None, typer.Option(help="The gateway's address.")]
+Key = Annotated[str | None, typer.Option(help="An API key; of an administrator for what is about all tenants.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show where a fault of ours is.", hidden=True)]
+
+
+def _version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        number = metadata.version(NAME)
+    except metadata.PackageNotFoundError:
+        described = ROOT / "pyproject.toml"
+        number = tomllib.loads(described.read_text())["project"]["version"] if described.exists() else "unknown"
+    print(NAME, number)
+    raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
 
 
 @app.callback()
-def where(ctx: typer.Context, state_dir: StateDir = None) -> None:
-    """Tenants, their API keys and webhook secrets; initialisation; the generated documents."""
-    ctx.obj = EngineSettings() if state_dir is None else settings_of(state_dir)
+def where(
+    ctx: typer.Context,
+    state_dir: StateDir = None,
+    url: Url = None,
+    key: Key = None,
+    traceback: Traceback = False,
+    version: Version = False,
+) -> None:
+    """Start it, send files, follow them, see what is wrong, administer tenants."""
+    ctx.obj = Installation(url, key, state_dir)
+    if state_dir is not None:
+        ctx.obj.handle()
 
 
-def settings_of(state_dir: Path) -> EngineSettings:
-    """The addresses in stack.json, and the sealing key beside it."""
-    try:
-        handle = json.loads((state_dir / "stack.json").read_text())
-    except OSError:
-        raise typer.BadParameter(f"no stack runs on {state_dir}: there is no stack.json") from None
-    if not any(map(_lives, handle["processes"].values())):
-        raise typer.BadParameter(f"no stack runs on {state_dir}: its stack.json is that of one that was killed")
-    return EngineSettings(
-        kafka_bootstrap=handle["kafka"],
-        kafka_access_rules=False,  # everybody on this machine may do all there
-        mongodb_uri=handle["mongodb"],
-        secrets_key_file=state_dir.resolve() / "secrets.key",
-    )
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
-
-
+app.command("up")(up.main)
+app.command("status")(status.main)
+app.command("send")(send.main)
+app.command("listen")(listen.main)
+app.command("erase")(erase.main)
+app.command("export")(export.main)
 app.command("init")(init.main)
 app.command("documents", hidden=True)(documents.main)  # for whoever works on the engine
 for group in (access.tenants, access.keys, access.secrets):

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 import orjson
 import typer
 
+from deploy.admin.installation import installation_of
+from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, Json
 from shared import limits
 from shared.errors import DependencyUnavailable
 from shared.ledger import connect
@@ -18,9 +20,7 @@ from shared.settings import EngineSettings
 from shared.tenant_registry import Issued, NoSealingKey, NotRegistered, TenantRegistry, open_registry
 from shared.tenant_topics import KafkaTopics
 
-AWAY: Final = 1
-WRONG: Final = 2
-NOT_THERE: Final = 3
+NOT_THERE: Final = FAILED
 KEY_OR_ID: Final = re.compile(r"(?:me_)?([0-9a-f]{16})(?:_.*)?")
 T = TypeVar("T")
 
@@ -36,7 +36,6 @@ secrets = _group("secrets", "Webhook secrets; every live one signs, so that a ro
 Name = Annotated[str, typer.Argument(metavar="TENANT", help="1 to 40 of a-z, 0-9 and -")]
 KeyOwner = Annotated[str | None, typer.Argument(metavar="TENANT", help="whose key; left out with --admin")]
 Admin = Annotated[bool, typer.Option("--admin", help="an admin key, which serves /admin and nothing else")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Overlap = Annotated[
     float,
     typer.Option(min=0, max=limits.SECRET_OVERLAP_MOST_SECONDS, help="seconds for which older secrets sign, too"),
@@ -47,11 +46,11 @@ Overlap = Annotated[
 def create_tenant(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     """Create a tenant and its topics; safe to repeat."""
     tenant, new = _on_registry(ctx, lambda registry: registry.create_tenant(name))
-    ready = _topics_ready(ctx.obj, name)
+    ready = _topics_ready(installation_of(ctx).settings(), name)
     shown = tenant._asdict() | {"topics": "ready" if ready else "pending"}
     _print(shown, as_json, f"{name} {'is created' if new else 'was there already'}")
     if not ready:
-        _fail(AWAY, "Kafka is away, so its topics are not made yet: repeat this command when it is back.")
+        _fail(UNREACHABLE, "Kafka is away, so its topics are not made yet: repeat this command when it is back.")
 
 
 @tenants.command("list")
@@ -133,21 +132,19 @@ def _public_id(key: str) -> str:
     """Of an id, or of a whole key; what is neither may hold a secret, so it is not repeated."""
     parts = KEY_OR_ID.fullmatch(key.strip())
     if parts is None:
-        _fail(WRONG, "That is no key's id, which is the ID of me_<ID>_… (16 of 0-9 and a-f). NOTHING was revoked.")
+        _fail(MISUSED, "That is no key's id, which is the ID of me_<ID>_… (16 of 0-9 and a-f). NOTHING was revoked.")
     return parts[1]
 
 
 def _owner(tenant: str | None, admin: bool) -> str | None:
     if admin == (tenant is not None):
-        _fail(WRONG, "Name a tenant, or give --admin; not both.")
+        _fail(MISUSED, "Name a tenant, or give --admin; not both.")
     return tenant
 
 
 def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[T]]) -> T:
     """Do it, and say what went wrong in a sentence."""
-    settings: EngineSettings = ctx.obj
-    if "mongodb_uri" not in settings.model_fields_set:
-        _fail(WRONG, "ENGINE_MONGODB_URI is not set; for a stack of `make run` say --state-dir .run")
+    settings = installation_of(ctx).settings()
 
     async def run() -> T:
         async with connect(settings) as client:
@@ -156,11 +153,11 @@ def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[
     try:
         return asyncio.run(run())
     except DependencyUnavailable as error:
-        _fail(AWAY, f"{error}: repeat it when it is back.")
+        _fail(UNREACHABLE, f"{error}: repeat it when it is back.")
     except NotRegistered as error:
         _fail(NOT_THERE, str(error))
     except (NoSealingKey, SealBroken, ValueError, OSError) as error:
-        _fail(WRONG, str(error))
+        _fail(MISUSED, str(error))
 
 
 def _topics_ready(settings: EngineSettings, tenant: str) -> bool:
@@ -197,5 +194,4 @@ def _camel(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fail(code: int, sentence: str) -> NoReturn:
-    print(sentence, file=sys.stderr)
-    raise typer.Exit(code)
+    raise CommandFailed(code, sentence)

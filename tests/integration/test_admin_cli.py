@@ -81,13 +81,13 @@ def test_a_new_tenant_has_its_topics_and_may_be_made_again(run: Run, servers: Ha
     assert tenant in [each["name"] for each in json.loads(run("tenants", "list", "--json").stdout)]
 
 
-def test_without_kafka_the_tenant_is_made_and_the_exit_code_says_repeat(
+def test_without_kafka_the_tenant_is_made_and_the_exit_code_says_unreachable(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"t-{uuid.uuid4().hex[:12]}"
     monkeypatch.setenv("ENGINE_KAFKA_BOOTSTRAP", "127.0.0.1:9")
     result = run("tenants", "create", name)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "repeat this command" in result.stderr
     assert run("keys", "create", name).exit_code == 0
 
@@ -108,7 +108,7 @@ def test_a_whole_key_is_revoked_by_its_id_and_nothing_secret_is_repeated(run: Ru
     key = run("keys", "create", tenant).stdout.strip()
     _, public_id, secret = key.split("_", 2)
     unknown, half = run("keys", "revoke", f"me_{'0' * 16}_{secret}"), run("keys", "revoke", secret)
-    assert (unknown.exit_code, half.exit_code, holder_of(key)) == (3, 2, KeyHolder(tenant))
+    assert (unknown.exit_code, half.exit_code, holder_of(key)) == (1, 2, KeyHolder(tenant))
     done = run("keys", "revoke", key)
     assert (done.exit_code, done.stdout, holder_of(key)) == (0, f"{public_id} is revoked\n", None)
     for refused in (unknown, half):
@@ -119,7 +119,7 @@ def test_a_whole_key_is_revoked_by_its_id_and_nothing_secret_is_repeated(run: Ru
 def test_a_secret_that_is_given_for_its_id_is_not_repeated(run: Run, tenant: str) -> None:
     secret = run("secrets", "create", tenant).stdout.strip()
     result = run("secrets", "retire", tenant, secret)
-    assert result.exit_code == 3
+    assert result.exit_code == 1
     assert secret not in result.output
 
 
@@ -148,7 +148,7 @@ def test_a_rotation_lets_both_secrets_sign_and_retiring_ends_one(run: Run, tenan
 def test_what_is_not_there_and_what_is_wrong_have_exit_codes_of_their_own(run: Run, tenant: str) -> None:
     for words in (("keys", "list", "nobody"), ("keys", "revoke", "0" * 16), ("secrets", "retire", tenant, "x")):
         result = run(*words)
-        assert (result.exit_code, result.stdout) == (3, "")
+        assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith("There is no ")
     both, negative = ("keys", "create", tenant, "--admin"), ("secrets", "rotate", tenant, "--overlap", "-1")
     nowhere = ("--state-dir", "/nowhere", "tenants", "list")
@@ -156,10 +156,10 @@ def test_what_is_not_there_and_what_is_wrong_have_exit_codes_of_their_own(run: R
         assert run(*wrong).exit_code == 2
 
 
-def test_an_absent_database_is_a_sentence_and_exit_code_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_database_is_a_sentence_and_exit_code_three(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE_MONGODB_URI", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300&timeoutMS=300")
     result = run("tenants", "list")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "mongodb is unavailable" in result.stderr
 
 

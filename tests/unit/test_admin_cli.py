@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,14 @@ from typer.testing import CliRunner, Result
 
 from deploy.admin.__main__ import app
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ENGINE_MONGODB_URI", raising=False)
+    for name in [name for name in os.environ if name.startswith("ENGINE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ENGINE_STATE_DIR", "/nowhere")
 
 
 def run(*words: str) -> Result:
@@ -75,3 +80,63 @@ def test_usage_has_the_name_that_operators_type_and_only_their_commands() -> Non
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Usage: mutation-engine " in shown
     assert "documents  " not in shown
+
+
+def test_what_is_said_behind_two_dashes_is_no_option_about_the_installation() -> None:
+    result = run("status", "--", "--url")
+    assert result.exit_code == 2
+    assert "No gateway is named" in result.stderr
+
+
+def test_the_launcher_says_what_to_do_before_anything_is_installed(tmp_path: Path) -> None:
+    launcher = tmp_path / "mutation-engine"
+    shutil.copy(ROOT / "mutation-engine", launcher)
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    done = subprocess.run([launcher, "up"], env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "make run" in done.stderr
+
+
+def test_a_wrong_setting_is_a_sentence_that_does_not_show_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_HEALTH_PORT", "hunter2")
+    result = run("tenants", "list")
+    assert result.exit_code == 2
+    assert "ENGINE_HEALTH_PORT" in result.stderr
+    assert "hunter2" not in result.output
+
+
+def test_an_empty_folder_has_no_stack_and_the_gateways_key_goes_to_no_other_address(tmp_path: Path) -> None:
+    state_of(tmp_path, os.getpid())
+    nowhere = run("--url", "http://127.0.0.1:9", "status", "x")
+    assert nowhere.exit_code == 2
+    assert "There is no key for http://127.0.0.1:9" in nowhere.stderr
+
+
+@pytest.mark.parametrize("words", [("status", "x"), ("erase", "--candidate", "1", "--yes"), ("export", "candidates")])
+def test_a_gateway_that_is_away_has_an_exit_code_of_its_own_and_no_traceback(
+    words: tuple[str, ...], unused_tcp_port: int
+) -> None:
+    result = run("--url", f"http://127.0.0.1:{unused_tcp_port}", "--key", "k", *words)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "can't be reached" in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send", __file__),
+        ("send", __file__, "--candidate", "1", "--company", "2"),
+        ("send", __file__, "--candidate", "../x"),
+        ("send", "/nowhere/file.pdf", "--candidate", "1"),
+        ("erase",),
+        ("export", "candidates", "--files"),
+        ("listen", "--secret", "no secret"),
+        ("listen",),
+        ("frobnicate",),
+    ],
+)
+def test_a_wrong_command_is_exit_code_two(words: tuple[str, ...]) -> None:
+    assert run("--url", "http://127.0.0.1:9", "--key", "k", *words).exit_code == 2

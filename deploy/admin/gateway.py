@@ -1,0 +1,115 @@
+"""The HTTP API of a running installation, as one key sees it."""
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx2
+
+from deploy.admin.terminal import FAILED, UNREACHABLE, CommandFailed
+from shared import limits
+
+SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 5.0
+AWAY: Final = frozenset({502, 503, 504})
+Query = Mapping[str, str | int | None]
+
+
+class Refused(CommandFailed):
+    """It answered that it won't; `status` is that of HTTP, `codes` the stable codes of what is wrong."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        errors = [each for each in problem.get("errors") or () if isinstance(each, dict)]
+        self.status = status
+        self.codes = [str(each.get("code")) for each in errors]
+        said = [f"{each.get('field') or 'request'}: {each.get('message')} ({each.get('code')})" for each in errors]
+        detail = problem.get("detail") or problem.get("message") or "no reason given"
+        more = [line for line in said if detail not in line] if len(said) != 1 else said
+        super().__init__(FAILED, "\n".join([f"{status}: {detail}", *(f"  {line}" for line in more)]))
+
+
+class Unreachable(CommandFailed):
+    """Nobody answered, or it said that it can't now; the same again may work later."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(UNREACHABLE, f"{url} can't be reached ({why}). Is it running? `mutation-engine doctor` looks.")
+
+
+class Gateway:
+    """Calls with a key; raises Refused and Unreachable. No proxy, cookie or setting of the environment counts."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        timeout = httpx2.Timeout(SECONDS, connect=CONNECT_SECONDS)
+        self._client = httpx2.Client(headers={"x-api-key": key}, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, query: Query | None = None, seconds: float = SECONDS
+    ) -> Any:
+        """The JSON of a success, or None where it has none; `query` leaves out what is None."""
+        return self._answer(self._request(method, path, query, seconds, json=body))
+
+    def data(
+        self, method: str, path: str, body: Any = None, *, query: Query | None = None, seconds: float = SECONDS
+    ) -> Any:
+        """`data` of the same."""
+        return self._data(self.call(method, path, body, query=query, seconds=seconds))
+
+    def post(self, path: str, content: Iterator[bytes], headers: Mapping[str, str], query: Query | None = None) -> Any:
+        """The same for a body in pieces, whose length `headers` tell."""
+        return self._answer(self._request("POST", path, query, SECONDS, content=content, headers=dict(headers)))
+
+    def pages(self, path: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
+        """Every item of a list, whether it has cursors or page numbers."""
+        asked: dict[str, str | int | None] = {"pageSize": limits.PAGE_SIZE, **(query or {})}
+        while True:
+            answer = self.call("GET", path, query=asked)
+            yield from self._data(answer)
+            meta = answer.get("meta") or {}
+            if meta.get("nextCursor"):
+                asked["cursor"] = meta["nextCursor"]
+            elif "page" in meta and meta["page"] * meta["pageSize"] < meta["total"]:
+                asked["page"] = meta["page"] + 1
+            else:
+                return
+
+    def _request(self, method: str, path: str, query: Query | None, seconds: float, **body: Any) -> httpx2.Response:
+        wanted = {name: value for name, value in (query or {}).items() if value is not None}
+        body = {name: value for name, value in body.items() if value is not None}
+        timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
+        try:
+            return self._client.request(method, self.url + path, params=wanted, timeout=timeout, **body)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            raise Unreachable(self.url, str(error) or type(error).__name__) from error
+
+    def _data(self, answer: Any) -> Any:
+        if not isinstance(answer, dict) or "data" not in answer:
+            raise Refused(200, {"detail": f"{self.url} does not look like a Mutation Engine."})
+        return answer["data"]
+
+    def _answer(self, response: httpx2.Response) -> Any:
+        if response.is_success and not response.content:
+            return None
+        try:
+            parsed = response.json()
+        except ValueError:
+            parsed = None
+        if response.is_success and parsed is not None:
+            return parsed
+        if response.status_code in AWAY:
+            raise Unreachable(self.url, f"{response.status_code}, {_detail(parsed)}")
+        if not isinstance(parsed, dict):
+            raise Refused(response.status_code, {"detail": f"{self.url} does not look like a Mutation Engine."})
+        raise Refused(response.status_code, parsed)
+
+
+def _detail(parsed: Any) -> str:
+    return str(parsed.get("detail")) if isinstance(parsed, dict) else "no reason given"
