@@ -190,17 +190,25 @@ INDEXES: Final = [
 ]
 
 
+TTL: Final = IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0)
+COLLECTIONS: Final = {  # of an environment, with all their indexes
+    "mutations": INDEXES,
+    "records": [
+        IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)]),
+        IndexModel([("search", ASCENDING), ("tenant", ASCENDING)], name="search"),
+    ],
+    "attachments": [
+        IndexModel([("owners.record", ASCENDING), ("removedAt", ASCENDING)], name="owners"),
+        IndexModel([("tenant", ASCENDING), ("_id", ASCENDING)], name="listed"),
+        TTL,
+    ],
+    "uploads": uploads.INDEXES,
+    "deliveries": [IndexModel([("status", ASCENDING), ("nextAt", ASCENDING)], name="due"), TTL],
+    "attempts": [IndexModel([("delivery", ASCENDING)], name="delivery"), TTL],
+}
+
+
 async def create_indexes(database: Database) -> None:
     """Create what is missing of all collections of an environment; safe to repeat."""
-    ttl = IndexModel([("expireAt", ASCENDING)], name="expiry", expireAfterSeconds=0)
-    await database.mutations.create_indexes(INDEXES)
-    listed = IndexModel([("tenant", ASCENDING), ("type", ASCENDING), ("_id", ASCENDING)])
-    search = IndexModel([("search", ASCENDING), ("tenant", ASCENDING)], name="search")
-    await database.records.create_indexes([listed, search])
-    owners = IndexModel([("owners.record", ASCENDING), ("removedAt", ASCENDING)], name="owners")
-    mine = IndexModel([("tenant", ASCENDING), ("_id", ASCENDING)], name="listed")
-    await database.attachments.create_indexes([owners, mine, ttl])
-    await database.uploads.create_indexes(uploads.INDEXES)
-    due = IndexModel([("status", ASCENDING), ("nextAt", ASCENDING)], name="due")
-    await database.deliveries.create_indexes([due, ttl])
-    await database.attempts.create_indexes([IndexModel([("delivery", ASCENDING)], name="delivery"), ttl])
+    for name, indexes in COLLECTIONS.items():
+        await database[name].create_indexes(indexes)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from deploy.lab.raw import OK, open_source, sends
 from services.fetcher.downloader import HttpDownloader
 from services.fetcher.handler import Downloaded
 from shared.addresses import EgressPolicy
@@ -13,7 +14,7 @@ from shared.dialler import Lookup
 from shared.egress import open_egress_client
 from shared.errors import OUTCOME_CODES
 from shared.events import FileError
-from tests.sources import OK, everything_here, open_source, sends
+from tests.sources import everything_here
 
 HERE = EgressPolicy(EgressPolicy.from_settings(["127.0.0.1/32"]).networks, frozenset())
 FILE = b"%PDF-1.7 a small file"

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from deploy.admin import access, documents, erase, export, init, listen, send, status, up
+from deploy.admin import access, doctor, documents, erase, export, init, lab, listen, send, status, up
 from deploy.admin.installation import ROOT, Installation, in_words
 from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, err
 from shared.errors import DependencyUnavailable
@@ -114,6 +114,8 @@ app.command("up")(up.main)
 app.command("status")(status.main)
 app.command("send")(send.main)
 app.command("listen")(listen.main)
+app.command("doctor")(doctor.main)
+app.command("lab")(lab.main)
 app.command("erase")(erase.main)
 app.command("export")(export.main)
 app.command("init")(init.main)

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from deploy.lab.certificates import tls_pair
+from deploy.lab.raw import drips, open_source, sends, stalls
 from services.notifier.courier import BROKEN, TIMEOUT, UNREACHABLE
 from services.notifier.dispatch import Answer
 from services.notifier.sender import HttpSender
@@ -23,7 +25,7 @@ from shared.framing import ANSWERS_WAITING
 from shared.limits import CALLBACK_ANSWER_BYTES, FRAMING_BYTES, MIB
 from tests.fence import fenced
 from tests.retry import eventually
-from tests.sources import EndlessSource, everything_here, filtered_port, open_source, sends, tls_pair
+from tests.sources import EndlessSource, everything_here, filtered_port
 
 LOOPBACK = EgressPolicy.from_settings(["127.0.0.1/32"])
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -124,21 +126,6 @@ async def test_a_bomb_stays_packed() -> None:
         found = await attempt(source.url())
     assert found.status == 200
     assert found.text == packed[:CALLBACK_ANSWER_BYTES].decode("utf-8", "replace")
-
-
-async def stalls(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(3600)
-
-
-def drips(head: bytes, piece: bytes) -> Raw:
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(head)
-        while True:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    return answer
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from deploy.lab.raw import Source
 from deploy.stack.child import ROOT
 from shared import limits
 from tests.e2e.client import Answer, Client, Json, person
@@ -19,7 +20,6 @@ from tests.fence import FENCED_PROCESS, Place, Seen, read
 from tests.hostile_urls import AS_REFERENCES, HONEST, HOSTILE, SILENT, TRAPS, Hostile, Trap
 from tests.listeners import Listeners, open_listeners
 from tests.retry import eventually
-from tests.sources import Source
 from tests.torture.facts import TERMINAL
 from tests.torture.hostile_origin import ORIGIN, RUDE, UNREACHABLE, leading_to
 from tests.torture.scenario import Findings, Run
@@ -60,7 +60,7 @@ class Corpus:
         led = {("redirect", url): AS_REFERENCES.get(url, UNREACHABLE) for url in self.targets}
         fetched = {("file", trap.url("file")): UNREACHABLE for trap in self.traps}
         called = {("callback", trap.url("callback")): "unreachable" for trap in self.traps}
-        return spelt | led | fetched | called | {("rude", path): code for path, (_, code) in RUDE.items()}
+        return spelt | led | fetched | called | {("rude", path): code for path, code in RUDE.items()}
 
 
 def chosen(run: Run) -> Corpus:
@@ -104,7 +104,7 @@ class Player:
     async def control(self) -> None:
         """What is honest arrives and is called back, through the same fence."""
         url = self._origin.url("/good", HONEST)
-        answer = await self._post(curriculumVitae=[source(url)], callbackUrl=self._origin.url("/hook", HONEST))
+        answer = await self._post(curriculumVitae=[source(url)], callbackUrl=self._origin.url("/good", HONEST))
         view = await self._view(answer, lambda view: [each["status"] for each in view["deliveries"]] == ["delivered"])
         assert [file["error"] for file in view["attachments"]] == [None], view
 

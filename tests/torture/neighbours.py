@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from deploy.lab.raw import OK
 from tests.e2e.client import Client, Json, person
 from tests.retry import eventually
-from tests.sources import OK
 from tests.torture.delays import NOTE, Watched, watched
 
 SENDERS = 16

@@ -17,6 +17,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
+from deploy.lab.raw import OK, Source, open_source
 from deploy.stack import EmbeddedStack
 from shared import ledger, topics
 from shared.limits import ANNOUNCEMENT_TRIES, MAX_TRIES, UNREADABLE_TRIES
@@ -24,7 +25,6 @@ from shared.outbox import LONGEST_PAUSE_SECONDS
 from tests.e2e.client import Client, Json, open_client, person
 from tests.odd_records import ODD_HEADER, odd_batch
 from tests.retry import eventually
-from tests.sources import OK, Source, open_source
 from tests.torture.delays import Watched, in_ms, steadily, watched
 from tests.torture.scenario import Findings, Run
 

@@ -10,13 +10,15 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.lab.certificates import tls_pair
+from deploy.lab.raw import OK, moved, open_source, resets, sends
 from services.fetcher.answers import Failed, announced_size, judge
 from services.fetcher.handler import Downloaded
 from shared import limits
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
 from tests.downloads import FILE, WHOLE, content, downloading, outcome
-from tests.sources import OK, EndlessSource, moved, one_after_another, open_source, resets, sends, tls_pair
+from tests.sources import EndlessSource, one_after_another
 
 
 def nothing_left(directory: Path) -> bool:

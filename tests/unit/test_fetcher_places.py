@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from deploy.lab.raw import moved, open_source, sends
 from services.fetcher.handler import SourceBusy
 from shared.errors import DependencyUnavailable
 from shared.lookups import LookupsBusy
 from tests.downloads import FILE, WHOLE, content, downloading
-from tests.sources import moved, one_after_another, open_source, sends
+from tests.sources import one_after_another
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
+from deploy.lab.raw import Source, open_source
 from services.fetcher.downloader import HttpDownloader
 from services.notifier.sender import HttpSender
 from shared import limits
@@ -22,7 +23,6 @@ from shared.lookups import ThreadedLookup
 from shared.urls import UrlRefused, check_url
 from tests.fence import Seen, TrapNames, fenced
 from tests.hostile_urls import AS_REFERENCES, HOSTILE, HOSTILE_URLS, TRAPS
-from tests.sources import Source, open_source
 
 ORIGIN = "127.77.0.1"  # the only permitted address: a redirect has to come from somewhere
 POLICY = EgressPolicy.from_settings([f"{ORIGIN}/32"])

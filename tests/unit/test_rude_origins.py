@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from deploy.lab.certificates import tls_pair
+from deploy.lab.raw import CHUNKED, OK, Answer, Source, drips, open_source, resets, sends, stalls, stalls_after
 from shared import limits
 from shared.errors import OUTCOME_CODES
 from shared.events import FileError
 from tests.downloads import FILE, WHOLE, content, downloading, outcome
 from tests.fence import fenced
 from tests.retry import eventually
-from tests.sources import OK, Answer, EndlessSource, Source, filtered_port, open_source, resets, sends, tls_pair
+from tests.sources import EndlessSource, filtered_port
 
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 GONE_WRONG = {"source_unreachable", "source_incomplete"}  # before or behind the headers: packets decide
 UNREACHABLE = FileError(code="source_unreachable", message=OUTCOME_CODES["source_unreachable"].advice)
 BOMB = gzip.compress(b"\0" * 20 * limits.MIB)
@@ -142,30 +143,6 @@ async def test_a_body_that_ends_with_its_connection_is_not_whole_when_its_framin
     headers = b"X: %s\r\n" % (b"a" * 8000)
     answer = sends(hint * (limits.FRAMING_BYTES // len(hint)), OK, headers * 9, b"\r\n", FILE)
     assert (await outcome(answer))[0] in GONE_WRONG
-
-
-async def stalls(_: str, __: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(3600)
-
-
-def stalls_after(*parts: bytes) -> Answer:
-    async def answer(path: str, writer: asyncio.StreamWriter) -> None:
-        writer.writelines(parts)
-        await writer.drain()
-        await stalls(path, writer)
-
-    return answer
-
-
-def drips(head: bytes, piece: bytes) -> Answer:
-    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
-        writer.write(head)
-        while True:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    return answer
 
 
 SLOW = {
