@@ -85,6 +85,8 @@ def primary(hello: dict[str, Any]) -> list[Finding]:
 
 def clock(who: str, theirs: datetime | None, ours: datetime) -> list[Finding]:
     """Whether their clock and that of this machine differ."""
+    if theirs is not None and theirs.tzinfo is None:
+        theirs = theirs.replace(tzinfo=UTC)
     apart = (theirs - ours) if theirs else timedelta(0)
     if abs(apart.total_seconds()) <= CLOCK_SECONDS:
         return []

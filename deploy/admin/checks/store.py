@@ -1,5 +1,6 @@
 """The object store: reachable, in time, the bucket there, and what services do in it permitted."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,7 @@ CREDENTIALS: Final = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "AccessDenied", "403"}
 )
 TIME_OUT: Final = aiohttp.ClientTimeout(total=5)
+USE_SECONDS: Final = 15.0  # for all that is tried
 
 
 async def look(settings: EngineSettings) -> list[Finding]:
@@ -30,8 +32,11 @@ async def look(settings: EngineSettings) -> list[Finding]:
     except (aiohttp.ClientError, OSError, ValueError) as error:
         wrong = f"The object store at {settings.s3_endpoint} can't be reached ({type(error).__name__})."
         return [Finding("s3_away", wrong, "Start it, or correct ENGINE_S3_ENDPOINT; look at firewalls in between.")]
-    async with open_blobs(settings, connections=1) as blobs:
-        return found + await _use(blobs, settings)
+    try:
+        async with asyncio.timeout(USE_SECONDS), open_blobs(settings, connections=1) as blobs:
+            return found + await _use(blobs, settings)
+    except TimeoutError:
+        return [*found, _refused("work", f"no answer within {USE_SECONDS:.0f} s", settings)]
 
 
 async def _clock(settings: EngineSettings) -> list[Finding]:
