@@ -21,6 +21,7 @@ from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable, Undecodable
 from shared.limits import UNREADABLE_TRIES
 from shared.observability import COMMIT_ERRORS, EVENTS_HANDLED, new_traceparent
+from shared.tracing import batch
 
 log = structlog.get_logger()
 
@@ -200,7 +201,8 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
         if not deliveries:
             return
         try:
-            await self._handle(deliveries)
+            with batch(deliveries[0].record.topic, (each.traceparent for each in deliveries)):
+                await self._handle(deliveries)
             self._bugs = 0
         except Exception as error:
             if fate_of(error) is not Fate.ISOLATE:

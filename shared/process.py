@@ -17,6 +17,7 @@ from shared.errors import DependencyUnavailable
 from shared.health import Health
 from shared.loop_guard import LoopGuard
 from shared.settings import EngineSettings
+from shared.tracing import exporting
 
 log = structlog.get_logger()
 DRAINING_SHARE: Final = 0.6  # of the grace time, for work in hand; the rest is for handing back and closing
@@ -139,13 +140,14 @@ async def closed(closing: Awaitable[object], what: str, seconds: float = CLOSE_S
         log.warning("stop.left_behind", what=what)
 
 
-def run_service(main: Callable[[Lifecycle], Coroutine[Any, Any, None]], settings: EngineSettings) -> int:
+def run_service(name: str, main: Callable[[Lifecycle], Coroutine[Any, Any, None]], settings: EngineSettings) -> int:
     """Run a service until it is told to stop; the exit code. What it can't start without: 1, start it again."""
 
     async def run() -> int:
         lifecycle = Lifecycle(settings.grace_seconds)
         lifecycle.listen(settings.loop_blocked_seconds)
-        await main(lifecycle)
+        async with exporting(settings, name):
+            await main(lifecycle)
         return lifecycle.exit_code
 
     try:

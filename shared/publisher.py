@@ -15,15 +15,17 @@ from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.kafka_access import client_options
 from shared.limits import KIB, MIB
+from shared.observability import next_traceparent
 from shared.process import closed
 from shared.settings import EngineSettings
+from shared.tracing import about, sending
 
 log = structlog.get_logger()
 PENDING_BYTES: Final = 16 * MIB  # an idempotent producer never gives a batch up, so what waits in it is bounded here
 MESSAGE_BYTES: Final = 8 * MIB + 64 * KIB  # the largest command, and what a dead letter adds
 SPENT: Final = (OutOfOrderSequenceNumber, UnknownProducerId)  # after a broker's restart, as a rule
 
-Outgoing = tuple[str, events._Event, str]  # topic, event, traceparent
+Outgoing = tuple[str, events._Event, str]  # topic, event, the traceparent that it continues
 
 
 class _Line:
@@ -58,9 +60,16 @@ class Publisher:
         """What an absent broker has not taken would be waited for: who sent it was told that its fate is unknown."""
         await closed(self._line.producer.stop(), "kafka.producer")
 
-    async def publish(self, topic: str, event: events._Event, traceparent: str) -> None:
-        """Publish one event; returns when all in-sync replicas have it. Raises DependencyUnavailable."""
-        await self.send(topic, event.message_key, events.encode(event), events.headers(event, traceparent))
+    async def publish(self, topic: str, event: events._Event, traceparent: str, value: bytes | None = None) -> None:
+        """Publish one event as the next step of a trace, under another body if one is given.
+
+        Returns when all in-sync replicas have it. Raises DependencyUnavailable.
+        """
+        body = events.encode(event) if value is None else value
+        what = about(event.mutation_id, event.tenant, event.environment, event.kind)
+        with sending(topic, traceparent, len(body), what) as step:
+            headers = events.headers(event, step.traceparent or next_traceparent(traceparent))
+            await self.send(topic, event.message_key, body, headers)
 
     async def publish_many(self, outgoing: Iterable[Outgoing]) -> list[BaseException | None]:
         """Publish all at once; per item None, or why it is not known to be published."""

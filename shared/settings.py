@@ -15,6 +15,8 @@ from shared.secret_files import SecretFiles
 # Options of a URI by which the driver would talk to whoever answers.
 UNCHECKED_TLS: Final = re.compile(r"(?i)[?&;](tlsInsecure|tlsAllowInvalid\w+)=true")
 
+OTLP_ENDPOINT: Final = re.compile(r"https?://[^@?#\s]+")
+
 
 class EngineSettings(BaseSettings):
     """Where the outside systems are and who we are there, and what the egress guard lets through.
@@ -52,6 +54,10 @@ class EngineSettings(BaseSettings):
     health_host: str = "127.0.0.1"
     health_port: int = Field(default=0, ge=0, le=65535)  # 0: any free port
     log_level: str = "info"
+    otlp_endpoint: str = ""  # of an OpenTelemetry collector, as http://127.0.0.1:4318; empty: no traces
+    otlp_headers: SecretStr = SecretStr("")  # sent with them, as name=value,name=value; may hold a key
+    otlp_ca_file: Path | None = None
+    otlp_sample_ratio: float = Field(default=1.0, ge=0, le=1)  # the share of traces that is recorded
     grace_seconds: float = Field(default=25.0, gt=0)  # from SIGTERM to the end; less than whoever stops us allows
     loop_blocked_seconds: float = Field(default=30.0, ge=2)  # an event loop that stands still so long ends the process
 
@@ -59,6 +65,13 @@ class EngineSettings(BaseSettings):
     def kafka_drain_seconds(self) -> float:
         """How long a rebalance waits for what is in hand: within its time-out, which is the session time-out."""
         return 0.6 * self.kafka_session_seconds
+
+    @property
+    def otlp_header_fields(self) -> dict[str, str]:
+        """The headers for the collector, by name."""
+        given = self.otlp_headers.get_secret_value()
+        pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
+        return {name.strip(): value.strip() for name, _, value in pairs}
 
     @field_validator("egress_allow", mode="before")
     @classmethod
@@ -77,6 +90,10 @@ class EngineSettings(BaseSettings):
             raise ValueError("ENGINE_MONGODB_URI must leave certificates checked: name ENGINE_MONGODB_CA_FILE instead")
         if self.s3_ca_file and not self.s3_endpoint.startswith("https://"):
             raise ValueError("ENGINE_S3_CA_FILE needs an ENGINE_S3_ENDPOINT that begins with https://")
+        if self.otlp_endpoint and not OTLP_ENDPOINT.fullmatch(self.otlp_endpoint):
+            raise ValueError("ENGINE_OTLP_ENDPOINT is http(s)://host:port; a key belongs into ENGINE_OTLP_HEADERS")
+        if self.otlp_ca_file and not self.otlp_endpoint.startswith("https://"):
+            raise ValueError("ENGINE_OTLP_CA_FILE needs an ENGINE_OTLP_ENDPOINT that begins with https://")
         return self
 
     @classmethod

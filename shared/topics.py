@@ -78,6 +78,12 @@ def tenant_of(topic: str) -> str:
     return topic.removeprefix(COMMANDS_PREFIX)
 
 
+def template(topic: str) -> str:
+    """The name without the tenant's part: so few there are, however many tenants."""
+    prefix = next((prefix for prefix in (COMMANDS_PREFIX, OUTCOMES_PREFIX) if topic.startswith(prefix)), None)
+    return f"{prefix}{{tenant}}" if prefix else topic
+
+
 def all_topics(tenants: list[str], partitions: int) -> list[TopicSpec]:
     """Every topic of an installation with these tenants."""
     pipeline = [TopicSpec(name, partitions) for name in READERS]

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 CONSUMERS: Final = ("fetcher", "storage", "notifier")
 WITH_BLOBS: Final = ("ingest", "fetcher", "storage", "init")
+TRACED: Final = ("ingest", *CONSUMERS)
 
 
 class Meaning(NamedTuple):
@@ -58,6 +59,10 @@ SHARED: Final = {
     ),
     "health_port": Meaning("The same; 0: any free port", CONSUMERS),
     "log_level": Meaning("The least level that is logged: `debug`, `info`, `warning`, `error`"),
+    "otlp_endpoint": Meaning("An OpenTelemetry collector, as `http://127.0.0.1:4318`; empty: no traces", TRACED),
+    "otlp_headers": Meaning("Headers for it, `name=value,name=value`; may hold a key", TRACED),
+    "otlp_ca_file": Meaning("Certificate authorities (PEM); needs an endpoint that begins with `https://`", TRACED),
+    "otlp_sample_ratio": Meaning("The share of traces that is recorded; the same for all services", TRACED),
     "grace_seconds": Meaning("From SIGTERM to the end of the process; less than whoever stops it allows"),
     "loop_blocked_seconds": Meaning("An event loop that stands still for so long ends its process"),
 }

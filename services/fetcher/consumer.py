@@ -20,6 +20,7 @@ from shared.events import MutationAccepted
 from shared.limits import UNREADABLE_TRIES
 from shared.observability import EVENTS_HANDLED
 from shared.process import Lifecycle, closed
+from shared.tracing import Span, about, processing
 
 IN_FLIGHT = Gauge("engine_fetcher_in_flight", "Mutations taken in and not passed on")
 log = structlog.get_logger()
@@ -112,7 +113,9 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _pass_on(self, slot: Slot, delivery: Delivery[MutationAccepted], ended: bool) -> None:
         try:
             published = written_at(delivery.record)
-            worked = await self._handler.handle(delivery.event, delivery.traceparent, ended, published)
+            with _step(delivery) as step:
+                traceparent = step.traceparent or delivery.traceparent
+                worked = await self._handler.handle(delivery.event, traceparent, ended, published)
         except SourceBusy:
             # Its place in the window goes to others: the relay finds it standing still and publishes it again.
             log.info("mutation.put_off", mutation=delivery.event.mutation_id)
@@ -170,3 +173,9 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for task in self._tasks:
             task.cancel()
         self._window.clear()
+
+
+def _step(delivery: Delivery[MutationAccepted]) -> Span:
+    event = delivery.event
+    what = about(event.mutation_id, event.tenant, event.environment, event.kind)
+    return processing(delivery.record.topic, delivery.traceparent, what)

@@ -33,6 +33,7 @@ from shared.egress import (
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FileError
 from shared.spool import Spool
+from shared.tracing import note
 
 PAUSES_SECONDS: Final = (1.0, 4.0)  # before the second and the third try, with jitter
 SLOWEST_BYTES_PER_SECOND: Final = 16 * limits.KIB
@@ -131,6 +132,7 @@ class HttpDownloader:
     async def _request(self, target: ParsedUrl) -> Downloaded | ParsedUrl:
         try:
             async with self._client.stream("GET", target.url) as response:
+                note({"http.response.status_code": response.status_code})  # of several tries and redirects the last
                 if location := redirect_target(response):
                     return self._next(target, location)
                 try:

@@ -19,7 +19,7 @@ from shared.crash_points import crash_point
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.events import FetchTimes, FileError, MutationAccepted, MutationFetched, StagedObject, UrlSource
 from shared.limits import FETCHER_TRIES
-from shared.observability import next_traceparent
+from shared.tracing import requested, span
 
 PUTS_IN_FLIGHT: Final = 16  # each holds buffers of the store's client
 T = TypeVar("T")
@@ -129,11 +129,11 @@ class FetchHandler:
         comes again and stages under new names; the rest goes with the mutation's staging prefix when it ends.
         """
         taken = datetime.now(UTC)
-        fetched = await self._fetch(event, ended)
+        fetched = await self._fetch(event, traceparent, ended)
         times = FetchTimes(published=published, taken=taken, fetched=datetime.now(UTC))
         fetched = fetched.model_copy(update={"times": times})
         crash_point("fetcher.publishing")
-        await until_available(lambda: self._publisher.publish(topics.FETCHED, fetched, next_traceparent(traceparent)))
+        await until_available(lambda: self._publisher.publish(topics.FETCHED, fetched, traceparent))
         crash_point("fetcher.published")
         failed = sum(isinstance(file, FileError) for file in fetched.files.values())
         log.info(
@@ -141,12 +141,12 @@ class FetchHandler:
         )
         return fetched.error is None
 
-    async def _fetch(self, event: MutationAccepted, ended: bool) -> MutationFetched:
+    async def _fetch(self, event: MutationAccepted, traceparent: str, ended: bool) -> MutationFetched:
         passed_on = MutationFetched.model_validate(event.model_dump(exclude={"sources"}))
         if ended or not event.sources:
             return passed_on
         for _ in range(FETCHER_TRIES):
-            staging = (self._stage(event, file, source) for file, source in event.sources.items())
+            staging = (self._stage(event, traceparent, file, source) for file, source in event.sources.items())
             files = await asyncio.gather(*staging, return_exceptions=True)
             if busy := next((file for file in files if isinstance(file, SourceBusy)), None):
                 raise busy
@@ -157,8 +157,10 @@ class FetchHandler:
         error = FileError(code="internal_error", message=OUTCOME_CODES["internal_error"].advice)
         return passed_on.model_copy(update={"error": error})
 
-    async def _stage(self, event: MutationAccepted, file: str, source: UrlSource) -> StagedObject | FileError:
-        downloaded = await until_available(lambda: self._downloader.download(source.url))
+    async def _stage(
+        self, event: MutationAccepted, traceparent: str, file: str, source: UrlSource
+    ) -> StagedObject | FileError:
+        downloaded = await self._download(traceparent, file, source)
         if isinstance(downloaded, FileError):
             return downloaded
         crash_point("fetcher.downloaded")
@@ -172,3 +174,13 @@ class FetchHandler:
         return StagedObject(
             key=key, size=downloaded.size, sha256=downloaded.sha256, content_type=downloaded.content_type
         )
+
+    async def _download(self, traceparent: str, file: str, source: UrlSource) -> Downloaded | FileError:
+        with span("GET", traceparent, "client", requested("GET", source.url)) as step:
+            downloaded = await until_available(lambda: self._downloader.download(source.url))
+            step.note({"engine.file.id": file})
+            if isinstance(downloaded, FileError):
+                step.failed(downloaded.code)
+            else:
+                step.note({"http.response.body.size": downloaded.size})
+        return downloaded

@@ -82,4 +82,4 @@ if __name__ == "__main__":
     loaded = FetcherSettings()
     configure_logging("fetcher", loaded.log_level)
     allow_open_files()
-    sys.exit(run_service(partial(run, loaded), loaded))
+    sys.exit(run_service("fetcher", partial(run, loaded), loaded))

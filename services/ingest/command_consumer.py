@@ -17,7 +17,6 @@ from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
 from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
-from shared.observability import next_traceparent
 from shared.offsets import open_offsets
 from shared.process import background
 from shared.settings import EngineSettings
@@ -80,7 +79,7 @@ class CommandConsumer:
                 await broker.hand_back(self._draining_seconds())
 
     def _received(self, record: Record) -> Delivery[Received]:
-        trace, kind = next_traceparent(header(record, "traceparent")), header(record, "ce_type")
+        trace, kind = header(record, "traceparent"), header(record, "ce_type")
         # A bug of ours that ends a command is logged where it is met.
         dead_letter = partial(self._letters.send, record, attempts=limits.UNREADABLE_TRIES, senders_fault=True)
         tenant = topics.tenant_of(record.topic)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -12,9 +12,11 @@ from services.ingest.intake import Intake
 from services.ingest.operations import prepare
 from services.ingest.problems import FieldError, Problem, invalid
 from services.ingest.rejections import Rejections, Understood
-from shared import limits
+from shared import limits, topics
 from shared.addresses import EgressPolicy
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
+from shared.observability import next_traceparent
+from shared.tracing import processing
 
 BYTES_AT_ONCE: Final = 4 * limits.COMMAND_BYTES  # of commands that are worked on together
 OURS: Final = 503  # a dependency is away: no fault of the command
@@ -27,7 +29,7 @@ class Received:
     tenant: str
     value: bytes
     kind: str
-    traceparent: str
+    traceparent: str  # as it came, or what goes on from it
     dead_letter: Callable[[str], Awaitable[None]]  # keeps the raw record with a reason; raises DependencyUnavailable
     at: datetime | None = None  # when it was produced
 
@@ -51,6 +53,7 @@ class CommandHandler:
             understood = (await self._read(received)).understood
         except Exception:
             understood = Understood()
+        received = replace(received, traceparent=next_traceparent(received.traceparent))
         await self._refuse(received, understood, Problem("internal_error", OUTCOME_CODES["internal_error"].advice))
 
     async def _read(self, received: Received) -> Read:
@@ -75,6 +78,12 @@ class CommandHandler:
     async def _one(self, received: Received, command: Read, before: Iterable[asyncio.Task[None]]) -> None:
         for earlier in before:
             await earlier
+        what = {"engine.tenant": received.tenant}
+        with processing(topics.commands(received.tenant), received.traceparent, what) as step:
+            traceparent = step.traceparent or next_traceparent(received.traceparent)
+            await self._settle(replace(received, traceparent=traceparent), command)
+
+    async def _settle(self, received: Received, command: Read) -> None:
         try:
             if command.refusal:
                 raise command.refusal

@@ -25,6 +25,7 @@ from shared import limits
 from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.ledger import MutationDocument
+from shared.tracing import Span, about, span
 
 log = structlog.get_logger()
 DISCARD_SECONDS: Final = 2.0
@@ -65,7 +66,8 @@ class Intake:
             return await self._answer(write, held)
         staged = await self._stage(write, drafts)
         try:
-            held = await self._ledger.claim_array(write.environment, head, members)
+            with _accepting(write, head):
+                held = await self._ledger.claim_array(write.environment, head, members)
         except DependencyUnavailable:
             raise _unknown(write) from None
         if held["_id"] != head["_id"]:
@@ -155,7 +157,8 @@ class Intake:
         records = document.get("records") or [document["record"]]
         places = [_place(write.tenant, record) for record in records]
         try:
-            held = await self._ledger.claim(write.environment, document, places)
+            with _accepting(write, document):
+                held = await self._ledger.claim(write.environment, document, places)
         except DependencyUnavailable:
             # The insert may be there, so what is staged stays; the sweeper removes it if no mutation holds it.
             raise _unknown(write) from None
@@ -217,6 +220,11 @@ class Intake:
             with suppress(DependencyUnavailable, TimeoutError):
                 async with asyncio.timeout(DISCARD_SECONDS):
                     await self._staging.delete(keys)
+
+
+def _accepting(write: Write, document: MutationDocument) -> Span:
+    what = about(document["_id"], write.tenant, write.environment, document["kind"])
+    return span("accept", write.traceparent, attributes=what)
 
 
 def _record(record_type: RecordType, record_id: str) -> dict[str, str]:

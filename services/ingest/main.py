@@ -106,7 +106,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = IngestSettings()
     configure_logging("ingest", settings.log_level)
-    sys.exit(run_service(partial(run, settings), settings))
+    sys.exit(run_service("ingest", partial(run, settings), settings))
 
 
 if __name__ == "__main__":

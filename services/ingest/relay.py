@@ -16,7 +16,6 @@ from shared import topics
 from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.ledger import WAITING, Document
-from shared.observability import next_traceparent
 from shared.outbox import accepted_event
 from shared.publisher import Outgoing
 
@@ -166,7 +165,7 @@ class Relay:
 
 def _offered(environment: str, document: Document) -> Offered:
     event = accepted_event("sandbox" if environment == "sandbox" else "live", document)
-    return Offered(environment, event, next_traceparent(document.get("traceparent")))
+    return Offered(environment, event, document.get("traceparent", ""))
 
 
 def _all_offered(environment: str, documents: Iterable[Document]) -> list[Offered]:

@@ -12,6 +12,7 @@ from services.notifier import schedule, signing
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, PendingDispatch, SuccessfulDispatch
 from shared.deliveries import AttemptError, webhook_id
 from shared.errors import DependencyUnavailable
+from shared.tracing import Span, about, requested, span
 
 GONE: Final = 410
 TOO_MANY_REQUESTS: Final = 429
@@ -64,6 +65,18 @@ def answered(dispatched: Dispatched) -> bool | None:
     return None if dispatched.answer.late else dispatched.answer.status is not None
 
 
+def _step(pending: PendingDispatch) -> Span:
+    what = {**requested("POST", pending.url), **about(pending.delivery, pending.lane.tenant, pending.environment)}
+    return span("POST", pending.traceparent, "client", what | {"http.request.resend_count": pending.made})
+
+
+def _tell(step: Span, answer: Answer) -> None:
+    if answer.status is not None:
+        step.note({"http.response.status_code": answer.status})
+    if error := error_of(answer):
+        step.failed(error)
+
+
 class Courier:
     """Makes attempts; time and randomness are parameters."""
 
@@ -79,13 +92,20 @@ class Courier:
 
     async def attempt(self, pending: PendingDispatch) -> Dispatched:
         """Attempt it once. Raises DependencyUnavailable if the secrets can't be read: then nothing was sent."""
+        with _step(pending) as step:
+            traceparent = step.traceparent or pending.traceparent
+            dispatched = await self._attempt(pending, traceparent)
+            _tell(step, dispatched.answer)
+        return dispatched
+
+    async def _attempt(self, pending: PendingDispatch, traceparent: str) -> Dispatched:
         at = self._now()
         secrets = await self._secrets.webhook_secrets(pending.lane.tenant)
         if not secrets:
             # An unsigned callback would be worth nothing to its receiver; the tenant may still get a secret in time.
             return self._judged(pending, Answer(None, 0, error=NO_SECRET), at)
         try:
-            answer = await self._send(pending, secrets, at)
+            answer = await self._send(pending, traceparent, secrets, at)
         except DependencyUnavailable:
             raise
         except Exception:  # without a result it would be sent again and again, never to be exhausted
@@ -93,10 +113,10 @@ class Courier:
             answer = Answer(None, 0, error=BROKEN)
         return self._judged(pending, answer, at)
 
-    async def _send(self, pending: PendingDispatch, secrets: Sequence[str], at: datetime) -> Answer:
+    async def _send(self, pending: PendingDispatch, traceparent: str, secrets: Sequence[str], at: datetime) -> Answer:
         headers = {
             "content-type": "application/json",
-            "traceparent": pending.traceparent,
+            "traceparent": traceparent,
             **signing.headers(secrets, webhook_id(pending.delivery), int(at.timestamp()), pending.body),
         }
         return await self._sender.send(pending.url, headers, pending.body)

@@ -171,7 +171,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = NotifierSettings()
     configure_logging("notifier", settings.log_level)
-    sys.exit(run_service(partial(run, settings), settings))
+    sys.exit(run_service("notifier", partial(run, settings), settings))
 
 
 if __name__ == "__main__":

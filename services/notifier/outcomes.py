@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import structlog
 
 from services.notifier.handler import TopicOutcome
-from shared import events, topics
+from shared import topics
 from shared.errors import DependencyUnavailable
 from shared.publisher import Publisher
 from shared.topics import TopicSpec
@@ -68,4 +68,4 @@ class KafkaOutcomes:
 
     async def _send(self, topic: str, outcome: TopicOutcome) -> None:
         event, traceparent = outcome.completed
-        await self._publisher.send(topic, event.message_key, outcome.value, events.headers(event, traceparent))
+        await self._publisher.publish(topic, event, traceparent, outcome.value)

@@ -29,7 +29,8 @@ class FetchedConsumer:
 
     async def handle(self, deliveries: Sequence[Delivery[MutationFetched]]) -> None:
         """One batch."""
-        await self._handler.handle([delivery.event for delivery in deliveries])
+        traces = {delivery.event.mutation_id: delivery.traceparent for delivery in deliveries}
+        await self._handler.handle([delivery.event for delivery in deliveries], traces)
         crash_point("storage.committing")
 
     async def on_bug(self, delivery: Delivery[MutationFetched], error: Exception) -> None:

@@ -5,8 +5,9 @@ a compare-and-set again, and an ended mutation is only announced once more.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -15,15 +16,16 @@ from services.storage.decider import Decider
 from services.storage.decision import Decision, failure, place_name
 from services.storage.erasure import Erasure
 from services.storage.ports import Blobs, Decided, Ledger, Publisher
-from services.storage.work import Order, Work, of_event
+from services.storage.work import Order, Work, of_event, steps
 from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.events import Environment, FetchTimes, FileError, MutationFetched, Place, StagedObject
 from shared.ledger import ACCEPTED, APPLYING, Document
-from shared.observability import EVENTS_UNKNOWN, LATE_WRITES, OUTCOMES, next_traceparent
+from shared.observability import EVENTS_UNKNOWN, LATE_WRITES, OUTCOMES
 from shared.outbox import completed_event
 
 log = structlog.get_logger()
+NO_TRACES: Final[Mapping[str, str]] = MappingProxyType({})
 WAVES: Final = 10  # of one batch: what a long queue behind one record may hold up others
 
 
@@ -34,13 +36,17 @@ class StorageHandler:
         self._ledger, self._blobs, self._publisher = ledger, blobs, publisher
         self._decider, self._erasure = decider, erasure
 
-    async def handle(self, events: Sequence[MutationFetched]) -> None:
-        """Work off a batch. Raises DependencyUnavailable: then the whole batch is worked off again."""
+    async def handle(self, events: Sequence[MutationFetched], traces: Mapping[str, str] = NO_TRACES) -> None:
+        """Work off a batch, each mutation in its trace, by its id.
+
+        Raises DependencyUnavailable: then the whole batch is worked off again.
+        """
         for environment in sorted({event.environment for event in events}):
             mine = {event.mutation_id: event for event in events if event.environment == environment}
             documents = await self._ledger.read(environment, mine)
             EVENTS_UNKNOWN.inc(len(mine) - len(documents))
-            await self._work_off(environment, [of_event(documents[name], mine[name]) for name in documents])
+            works = [of_event(documents[name], mine[name], traces.get(name, "")) for name in documents]
+            await self._work_off(environment, works)
 
     async def end(self, environment: Environment, ids: Iterable[str], code: str) -> None:
         """End these mutations as failed, from `accepted` only: what is applying goes to the end it decided."""
@@ -65,7 +71,7 @@ class StorageHandler:
             # Others wait for this batch. What has its turn comes back behind them, the rest waits for its
             # predecessor; a kill before this leaves it all to the relay.
             ready = await self._park_early(environment, order, works)
-            await self._publisher.fetched((_again(environment, work), _trace(work.mutation)) for work in ready)
+            await self._publisher.fetched((_again(environment, work), work.traceparent) for work in ready)
 
     async def _park_early(self, environment: Environment, order: Order, works: list[Work]) -> list[Work]:
         """Park what is early; what is left has its turn.
@@ -98,11 +104,13 @@ class StorageHandler:
         decided = [(work, _recorded(work.mutation)) for work in works if work.mutation["status"] == APPLYING]
         fresh, over = await self._decide(environment, [w for w in works if w.mutation["status"] != APPLYING])
         decided += fresh
-        await self._apply(environment, [(work.mutation, made) for work, made in decided])
+        with steps("end", environment, [work for work, _ in decided]) as traces:
+            await self._apply(environment, [(work.mutation, made) for work, made in decided])
         for work, made in decided:
             work.mutation |= {"status": made.status, "outcome": made.outcome, "owed": True}
             OUTCOMES.labels(environment, work.mutation["kind"], made.status).inc()
             log.info("mutation.ended", mutation=work.id, status=made.status, tenant=work.mutation["tenant"])
+            work.came = traces.get(work.id, work.came)
         ended = [work for work, _ in decided] + over
         await self._announce(environment, ended)
         return ended
@@ -111,13 +119,14 @@ class StorageHandler:
         self, environment: Environment, works: list[Work]
     ) -> tuple[list[tuple[Work, Decision]], list[Work]]:
         """Make and record decisions; (works with the decision that holds, works that others have ended already)."""
-        made = await self._decider.make(environment, works)
-        crash_point("storage.stored")
-        for work in works:
-            if work.id in made:
-                made[work.id].times = work.times | {"decided": datetime.now(UTC)}
-        won = await self._ledger.decide(environment, made) if made else set()
-        crash_point("storage.decided")
+        with steps("decide", environment, works):
+            made = await self._decider.make(environment, works)
+            crash_point("storage.stored")
+            for work in works:
+                if work.id in made:
+                    made[work.id].times = work.times | {"decided": datetime.now(UTC)}
+            won = await self._ledger.decide(environment, made) if made else set()
+            crash_point("storage.decided")
         lost = made.keys() - won
         LATE_WRITES.labels("decision").inc(len(lost))
         documents = await self._ledger.read(environment, lost) if lost else {}
@@ -163,8 +172,10 @@ class StorageHandler:
 
         A kill before this leaves `owed` set: the sweeper, or the redelivered event, announces it.
         """
-        owed = [work.mutation for work in ended if work.mutation.get("owed")]
-        await self._publisher.completed((completed_event(environment, each), _trace(each)) for each in owed)
+        owed = [work for work in ended if work.mutation.get("owed")]
+        await self._publisher.completed(
+            (completed_event(environment, each.mutation), each.traceparent) for each in owed
+        )
         staged = sorted({key for work in ended for key in _staged_keys(work)})
         if staged:
             await self._blobs.delete(staged)
@@ -205,7 +216,3 @@ def _staged_keys(work: Work) -> set[str]:
     parked = ((work.mutation.get("parked") or {}).get("files") or {}).values()
     kept = {file["key"] for file in parked if "key" in file}
     return own | kept | {file.key for file in work.brought.values() if isinstance(file, StagedObject)}
-
-
-def _trace(mutation: Document) -> str:
-    return next_traceparent(mutation.get("traceparent"))

@@ -110,7 +110,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = StorageSettings()
     configure_logging("storage", settings.log_level)
-    sys.exit(run_service(partial(run, settings), settings))
+    sys.exit(run_service("storage", partial(run, settings), settings))
 
 
 if __name__ == "__main__":

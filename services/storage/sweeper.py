@@ -11,7 +11,6 @@ from services.storage.ports import Publisher
 from shared.errors import DependencyUnavailable
 from shared.events import Environment, MutationCompleted
 from shared.ledger import Document
-from shared.observability import next_traceparent
 from shared.outbox import completed_event, republish_pause
 
 log = structlog.get_logger()
@@ -112,7 +111,7 @@ def _announcements(environment: Environment, lost: Iterable[Document]) -> Iterat
     """A document that makes no event is a bug, and must not keep the others back."""
     for each in lost:
         try:
-            yield completed_event(environment, each), next_traceparent(each.get("traceparent"))
+            yield completed_event(environment, each), each.get("traceparent", "")
         except Exception:
             log.exception("outcome.unpublishable", mutation=each["_id"])
 

@@ -1,6 +1,7 @@
 """A mutation in hand, and the order it stands in: its turn, and who comes after it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.storage.ports import Ledger
+from shared import tracing
 from shared.events import Environment, FileError, MutationFetched, StagedObject
 from shared.ledger import APPLYING, TERMINAL, Document
 from shared.turns import has_turn
@@ -24,6 +26,12 @@ class Work:
     brought: Brought = field(default_factory=dict)
     failure: str | None = None
     times: dict[str, Any] = field(default_factory=dict)  # of its way so far, by step
+    came: str = ""  # the traceparent of its event
+
+    @property
+    def traceparent(self) -> str:
+        """The trace to go on with: what its event came with, or what the ledger keeps."""
+        return self.came or self.mutation.get("traceparent", "")
 
     @property
     def id(self) -> str:
@@ -46,17 +54,33 @@ class Work:
         return brought | {"times": self.times, "at": datetime.now(UTC)}
 
 
-def of_event(mutation: Document, event: MutationFetched) -> Work:
+def of_event(mutation: Document, event: MutationFetched, traceparent: str = "") -> Work:
     """The work that an event asks for; a parked failure stays one."""
     parked = (mutation.get("parked") or {}).get("failure")
     times = event.times.model_dump(exclude_none=True) if event.times else {}
-    return Work(mutation, dict(event.files), event.error.code if event.error else parked, times)
+    return Work(mutation, dict(event.files), event.error.code if event.error else parked, times, traceparent)
 
 
 def of_parked(mutation: Document) -> Work:
     """The work that a parked mutation waits for."""
     parcel = mutation["parked"]
     return Work(mutation, _BROUGHT.validate_python(parcel["files"]), parcel["failure"], parcel.get("times") or {})
+
+
+@contextmanager
+def steps(name: str, environment: Environment, works: Sequence[Work]) -> Iterator[dict[str, str]]:
+    """A span for each of these works, which are worked off together; their traceparents, by mutation id."""
+    if not tracing.on():
+        yield {}
+        return
+    batch = tracing.CURRENT.get().traceparent
+    with ExitStack() as stack:
+        yield {work.id: stack.enter_context(_step(name, environment, work, batch)).traceparent for work in works}
+
+
+def _step(name: str, environment: Environment, work: Work, batch: str) -> tracing.Span:
+    what = tracing.about(work.id, work.mutation["tenant"], environment, work.mutation["kind"])
+    return tracing.span(name, work.traceparent, attributes=what, links=[batch])
 
 
 class Order:

@@ -70,7 +70,7 @@ async def test_a_missing_topic_is_made_and_the_callbacks_body_arrives(servers: H
     headers = dict(records[0].headers)
     assert {record.value for record in records} == {b'{"body": 1}'}
     assert headers["ce_type"] == b"mutation.completed.v1"
-    assert headers["traceparent"] == TRACE.encode()
+    assert headers["traceparent"][:36] == TRACE[:36].encode(), "the next step of the same trace"
     assert {dict(record.headers)["ce_id"] for record in records} == {b"m1.completed", b"m2.completed"}
 
 

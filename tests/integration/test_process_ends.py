@@ -26,7 +26,7 @@ async def main(lifecycle):
         await asyncio.Event().wait()
 
 configure_logging("test")
-sys.exit(run_service(main, EngineSettings(loop_blocked_seconds=2, grace_seconds=2)))
+sys.exit(run_service("test", main, EngineSettings(loop_blocked_seconds=2, grace_seconds=2)))
 """
 
 

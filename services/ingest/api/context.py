@@ -14,11 +14,13 @@ from services.ingest.api.answers import problem
 from services.ingest.api.framing import check_frame
 from services.ingest.problems import Problem
 from shared.observability import next_traceparent
+from shared.tracing import NOTHING, Span, span
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 SANDBOX_PREFIX: Final = "/sandbox"
 MEANT: Final = "Send true or false in x-api-sandbox, once; behind /sandbox only true, or leave it out."
 FIXED: Final = "/sandbox/reset"  # a path of its own: no prefix
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a trace
 REQUESTS = Counter("engine_http_requests_total", "Answers by method, route and status", ["method", "route", "status"])
 SECONDS = Histogram("engine_http_request_seconds", "From the request's headers to the end of the answer", ["route"])
 METHODS: Final = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})
@@ -43,10 +45,12 @@ class RequestContext:
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of repeated ones the first counts
         request_id = _request_id(headers.get(b"x-request-id"))
         state: dict[str, Any] = scope.setdefault("state", {})
-        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-        state.update(request_id=request_id, traceparent=next_traceparent(traceparent), instance=scope["path"])
         state["began"] = datetime.now(UTC)
         status, began, asked = 500, time.perf_counter(), scope["method"]
+        sent = headers.get(b"traceparent", b"").decode("latin-1")
+        step = NOTHING if scope["path"] in PROBES else span(asked, sent, "server")
+        traceparent = step.traceparent or next_traceparent(sent)
+        state.update(request_id=request_id, traceparent=traceparent, instance=scope["path"])
         if asked == "HEAD":
             scope["method"] = "GET"
 
@@ -60,16 +64,18 @@ class RequestContext:
                 message["body"] = b""
             await send(message)
 
-        try:
-            await self._enter(scope, receive, send_with_id)
-        except Exception:
-            # The answer was given by the handler of Exception; nothing of the bug reaches the client.
-            log.exception("request_failed", request_id=request_id, method=asked, path=state["instance"])
-        finally:
-            route = getattr(scope.get("route"), "path", "unknown")
-            method = asked if asked in METHODS else "other"
-            REQUESTS.labels(method, route, status).inc()
-            SECONDS.labels(route).observe(time.perf_counter() - began)
+        with step:
+            try:
+                await self._enter(scope, receive, send_with_id)
+            except Exception:
+                # The answer was given by the handler of Exception; nothing of the bug reaches the client.
+                log.exception("request_failed", request_id=request_id, method=asked, path=state["instance"])
+            finally:
+                route = getattr(scope.get("route"), "path", "unknown")
+                method = asked if asked in METHODS else "other"
+                REQUESTS.labels(method, route, status).inc()
+                SECONDS.labels(route).observe(time.perf_counter() - began)
+                _tell(step, method, route, status)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope["state"]
@@ -90,6 +96,14 @@ class RequestContext:
             if scope.get("raw_path"):
                 scope["raw_path"] = scope["raw_path"][len(SANDBOX_PREFIX) :] or b"/"
         await self._app(scope, receive, send)
+
+
+def _tell(step: Span, method: str, route: str, status: int) -> None:
+    """Never the path, which holds ids, nor the query."""
+    step.rename(f"{method} {route}")
+    step.note({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+    if status >= 500:
+        step.failed(str(status))
 
 
 def _request_id(sent: bytes | None) -> str:
