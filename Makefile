@@ -15,11 +15,11 @@ export STACK ?= embedded
 VENV := .venv
 READY := $(VENV)/requirements-dev.lock
 RUN := $(VENV)/bin/python
-COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
+COMPILE := $(VENV)/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check simulate mutants torture bench lint format lock clean
+.PHONY: help run demo smoke test check simulate mutants torture bench lint format lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ run: $(READY) ## the whole system on this machine: PORT=8080 STATE_DIR=.run ALLO
 
 demo: $(READY) ## watch the promises being kept: TARGET=stack|compose
 	@exec $(RUN) -m deploy.demo --target $(TARGET)
+
+smoke: $(READY) ## build the image, walk the demo on its containers, and again on new ones; needs Docker
+	@exec $(RUN) -m deploy.demo.smoke
 
 test: check ## everything: STACK=embedded|kafka|containers|external
 	$(RUN) -m pytest tests/contract tests/integration tests/e2e
@@ -61,9 +64,10 @@ format: $(READY) ## format, and mend what can be mended
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-lock: $(READY) ## write both lock files anew from pyproject.toml
-	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+lock: $(READY) ## write the lock files anew from pyproject.toml and deploy/image/sbom.in
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) deploy/image/sbom.in --output-file deploy/image/sbom.lock
 
 clean: ## remove the virtual environment, caches and the state of `make run`
 	rm -rf $(VENV) .run .kafka .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -63,6 +63,15 @@ class Road:
             await self._gone("photo.png")
             await self._download("cv.pdf")
 
+    async def look_again(self) -> None:
+        """What an earlier walk has left must still be there; raises StepFailed."""
+        with self.screen.step("GET the candidate of before"):
+            await self._read()
+        with self.screen.step("download its cv.pdf: its SHA-256 is the same"):
+            await self._download("cv.pdf")
+        with self.screen.step("its photo.png is still gone"):
+            await self._gone("photo.png")
+
     async def _publish_file(self) -> None:
         body = self.files["cv.pdf"]
         self.hook = hashlib.sha256(body).hexdigest()[:16]  # the PDF is unique, so the path is, too

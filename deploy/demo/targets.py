@@ -36,8 +36,8 @@ async def stack_target(state_dir: Path, site: Site, screen: Screen) -> AsyncIter
 
 async def compose_target() -> Target:
     """The running containers; starts the demo's own, and reads the credentials that `init` has made."""
-    await _compose("up", "--detach", "--wait", "demo.test")
-    kept = json.loads(await _compose("run", "--rm", "--no-deps", "-T", "init", "cat", CREDENTIALS))["tenants"][TENANT]
+    await compose("up", "--detach", "--wait", "demo.test")
+    kept = json.loads(await compose("run", "--rm", "--no-deps", "-T", "init", "cat", CREDENTIALS))["tenants"][TENANT]
     http, site = os.environ.get("HTTP_PORT", "8000"), os.environ.get("DEMO_PORT", "8010")
     return Target(
         f"http://127.0.0.1:{http}",
@@ -49,7 +49,8 @@ async def compose_target() -> Target:
     )
 
 
-async def _compose(*arguments: str) -> str:
+async def compose(*arguments: str) -> str:
+    """What `docker compose` says; raises Unexpected with the end of its complaint."""
     process = await asyncio.create_subprocess_exec(
         *COMPOSE, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -1,0 +1,54 @@
+"""`python -m deploy.bench.starts`: seconds from the start of each service's process to the first 200 of its /readyz."""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from deploy.stack import EmbeddedStack
+from deploy.stack.child import Child
+from deploy.stack.ports import Ports
+from deploy.stack.services import SERVICES, engine_env, service_spec
+from deploy.stack.state import StateDir
+
+PATIENCE_SECONDS: Final = 60.0
+
+
+async def seconds_to_ready(child: Child) -> float:
+    """Start it, wait until it answers, stop it again; raises ChildFailed."""
+    began = time.perf_counter()
+    child.start()
+    try:
+        await child.answering(PATIENCE_SECONDS)
+        return time.perf_counter() - began
+    finally:
+        await child.stop()
+
+
+async def measure(state_dir: Path, times: int) -> None:
+    """One service at a time, on the servers of an embedded stack that run already; prints a line each."""
+    async with EmbeddedStack(state_dir, servers_only=True) as stack:
+        state, ports = StateDir(stack.state_dir), Ports(stack.state_dir / "ports.json")
+        env = engine_env(state, ports, allow_loopback=True, idempotence=False)
+        for name in SERVICES:
+            child = Child(service_spec(name, env, ports, {}), state.logs)
+            seen = [await seconds_to_ready(child) for _ in range(times)]
+            each = ", ".join(f"{seconds:.2f}" for seconds in seen)
+            print(f"{name:9} median {statistics.median(seen):.2f} s, worst {max(seen):.2f} s ({each})", flush=True)
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.bench.starts", description=__doc__)
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--state-dir", type=Path, default=Path(".run/starts"))
+    options = parser.parse_args()
+    asyncio.run(measure(options.state_dir, options.times))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
