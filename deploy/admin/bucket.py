@@ -8,6 +8,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.blobs import authority
+from shared.errors import DependencyUnavailable
 from shared.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -19,15 +20,15 @@ THERE = {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
 
 
 async def create_bucket(settings: EngineSettings, patience_seconds: float) -> bool:
-    """Create the bucket, waiting for the store; whether it took the lifecycle rule. Raises the last error."""
+    """Create the bucket, waiting for the store; whether it took the lifecycle rule. Raises DependencyUnavailable."""
     clock = asyncio.get_running_loop().time
     until = clock() + patience_seconds
     while True:
         try:
             return await _create(settings)
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError) as error:
             if clock() > until:
-                raise
+                raise DependencyUnavailable("s3", str(error)) from error
             await asyncio.sleep(PAUSE_SECONDS)
 
 

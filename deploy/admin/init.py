@@ -1,6 +1,7 @@
 """One-shot initialisation, safe to repeat: topics, indexes, bucket, tenants (`python -m deploy.admin.init`)."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -106,7 +107,10 @@ async def initialise(settings: InitSettings) -> dict[str, dict[str, str]]:
 def main() -> None:
     """Initialise from ENGINE_* variables and name what is ready."""
     settings = InitSettings()
-    credentials = asyncio.run(initialise(settings))
+    try:
+        credentials = asyncio.run(initialise(settings))
+    except DependencyUnavailable as error:
+        sys.exit(f"{error}. Nothing was lost; repeat it when that is there.")
     print(f"ready: topics, bucket {settings.s3_bucket}, indexes, tenants {', '.join(credentials) or 'none'}")
 
 
