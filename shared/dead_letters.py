@@ -8,9 +8,10 @@ import structlog
 from shared import topics
 from shared.broker import Record
 from shared.events import Header
+from shared.limits import REASON_SHOWN
 
 log = structlog.get_logger()
-REASON_SHOWN: Final = 500  # characters: a dead letter must fit where its record did
+HEADERS_PREFIX: Final = "dlq_"  # of what is written on a letter, behind the record's own headers
 
 
 class Sender(Protocol):
@@ -29,7 +30,7 @@ class DeadLetters:
         """Publish it raw; a sender's fault is logged as no error of ours. Raises DependencyUnavailable."""
         origin = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "attempts": attempts}
         why = origin | {"reason": reason[:REASON_SHOWN]}
-        added = [(f"dlq_{name}", str(value).encode()) for name, value in why.items()]
+        added = [(f"{HEADERS_PREFIX}{name}", str(value).encode()) for name, value in why.items()]
         headers = [(name, value or b"") for name, value in record.headers]
         await self._publisher.send(topics.dead_letter(record.topic), record.key, record.value, headers + added)
         (log.info if senders_fault else log.error)("record.dead_lettered", **why)

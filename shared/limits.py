@@ -82,6 +82,12 @@ CALLBACK_ANSWER_BYTES: Final = 2 * KIB
 SECRET_OVERLAP_SECONDS: Final = 24 * 3600  # for which older secrets sign beside a new one, unless told otherwise
 SECRET_OVERLAP_MOST_SECONDS: Final = 30 * 24 * 3600
 
+# What operators do at once
+DELIVERIES_RESENT: Final = 1000  # in one request
+DEAD_LETTERS_READ: Final = 10_000  # the newest of a topic
+DEAD_LETTER_SECONDS: Final = 10.0  # for reading them
+REASON_SHOWN: Final = 500  # characters: a dead letter must fit where its record did
+
 IMAGE_TYPES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/heic", "image/heif")
 OOXML: Final = "application/vnd.openxmlformats-officedocument"
 DOCUMENT_TYPES: Final = (

@@ -23,10 +23,10 @@ FETCH_BYTES: Final = MIB  # of a partition at a time; a larger record comes alon
 
 
 class Peek:
-    """One reader of some partitions."""
+    """One reader of some partitions; `complete`: the last reading came to its end."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self._consumer = consumer
+        self._consumer, self.complete = consumer, True
 
     async def read(
         self, spans: Mapping[TopicPartition, tuple[int, int]], seconds: float
@@ -35,6 +35,7 @@ class Peek:
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
         left = {partition: span for partition, span in spans.items() if span[0] < span[1]}
+        self.complete = not left
         self._consumer.assign(list(left))
         for partition, (first, _) in left.items():
             self._consumer.seek(partition, first)
@@ -52,6 +53,7 @@ class Peek:
                 if records and records[-1].offset + 1 >= end:
                     del left[partition]
                     self._consumer.pause(partition)
+        self.complete = not left
 
 
 @asynccontextmanager

@@ -55,4 +55,8 @@ MEANINGS: Final[dict[str, str]] = {
     "CALLBACK_ANSWER_BYTES": "The part of a receiver's answer that is kept",
     "SECRET_OVERLAP_SECONDS": "For so long older webhook secrets sign beside a new one, when nothing is said",
     "SECRET_OVERLAP_MOST_SECONDS": "The longest such overlap",
+    "DELIVERIES_RESENT": "Callbacks that an administrator sends again in one request",
+    "DEAD_LETTERS_READ": "Dead letters of a topic that an administrator sees and replays, the newest ones",
+    "DEAD_LETTER_SECONDS": "The time for reading dead letters",
+    "REASON_SHOWN": "Characters of the reason on a dead letter",
 }

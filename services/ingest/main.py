@@ -16,6 +16,7 @@ from services.ingest.intake import Intake
 from services.ingest.kafka import PatientKafka
 from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
+from services.ingest.letters import KafkaLetters
 from services.ingest.lists import MongoLists
 from services.ingest.lost import RELAY_LEASE, LostEvents, watch
 from services.ingest.mongo_uploads import MongoUploads
@@ -25,6 +26,7 @@ from services.ingest.rates import RateLimits
 from services.ingest.reads import MongoReads
 from services.ingest.rejections import Rejections
 from services.ingest.relay import ENVIRONMENTS, LOOK_LEASE, LOOK_LEASE_LOOKS, Relay
+from services.ingest.resends import MongoResends
 from services.ingest.server import serve
 from services.ingest.settings import IngestSettings
 from services.ingest.standing import Standing
@@ -99,7 +101,8 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
 def _oversight(client: Client, kafka: PatientKafka, settings: IngestSettings) -> Oversight:
     of_tenants = databases(client)
     trail = MongoTrail(of_tenants, open_database(client, CONTROL_DATABASE))
-    return Oversight(trail, Standing(of_tenants, kafka, settings))
+    standing = Standing(of_tenants, kafka, settings)
+    return Oversight(trail, standing, MongoResends(client), KafkaLetters(kafka, settings))
 
 
 def main() -> None:

@@ -1,9 +1,13 @@
 """What the routes for operators need from outside; all of it raises DependencyUnavailable."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from services.ingest.budget import Budget
+from services.ingest.letters import Chosen as ChosenLetters
+from services.ingest.letters import Replayed
+from services.ingest.resends import Chosen
 
 Document = dict[str, Any]
 STREAMS: Final = 32  # at once, a process: each holds a connection
@@ -37,10 +41,48 @@ class Standing(Protocol):
         ...
 
 
+class Resends(Protocol):
+    """Callbacks of all tenants."""
+
+    async def deliveries(self, chosen: Chosen, most: int) -> list[Document]:
+        """Those with their attempts, the latest ended mutations first."""
+        ...
+
+    async def exhausted(self, chosen: Chosen, most: int) -> list[str]:
+        """Ids of those that can be sent again, the longest ended mutations first."""
+        ...
+
+    async def sendable(self, environment: str, ids: Sequence[str]) -> list[str]:
+        """Which of these can be sent now."""
+        ...
+
+    async def resend(self, environment: str, ids: Sequence[str]) -> int:
+        """Have each attempted once more, now; how many will be."""
+        ...
+
+
+class Letters(Protocol):
+    """Dead letters."""
+
+    async def topics(self) -> list[Document]:
+        """Every topic that holds letters, with its letters by reason."""
+        ...
+
+    async def letters(self, topic: str, reason: str | None, most: int) -> list[Document] | None:
+        """The newest letters of a topic first; None when there is no such topic."""
+        ...
+
+    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool) -> Replayed | None:
+        """Publish letters to the topic they came from; None when there is no such topic."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Oversight:
-    """What operators look at."""
+    """What operators look at, and what they do about it."""
 
     trail: Trail
     standing: Standing
+    resends: Resends
+    letters: Letters
     streams: Budget = field(default_factory=lambda: Budget(STREAMS))

@@ -1,17 +1,27 @@
 """The routes for operators: admin keys only, whatever is sent; and a stream that ends when it should."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx2
 import orjson
 import pytest
 
-from services.ingest.api import admin_state, schemas_oversight
+from services.ingest.api import admin_state, schemas_oversight, schemas_repairs
+from services.ingest.letters import Chosen as ChosenLetters
+from services.ingest.resends import Chosen
 from tests.fakes_ingest import IngestStand
+from tests.fakes_oversight import NOW
 
 ROUTES = [
     ("GET", "/admin/search?q=x"),
     ("GET", "/admin/mutations/live/x"),
+    ("GET", "/admin/deliveries"),
+    ("POST", "/admin/deliveries/resend"),
+    ("GET", "/admin/dead-letters"),
+    ("GET", "/admin/dead-letters/mutations.accepted.dlq"),
+    ("POST", "/admin/dead-letters/mutations.accepted.dlq/replay"),
     ("GET", "/admin/state"),
     ("GET", "/admin/state/events"),
 ]
@@ -40,6 +50,7 @@ async def test_only_admin_keys_pass(stand: IngestStand, method: str, path: str) 
         async with stand.client(key) as client:
             answer = await client.request(method, path)
         assert (answer.status_code, code_of(answer)) == expected
+    assert (stand.oversight.resends.resent, stand.oversight.letters.replayed) == ([], [])
 
 
 @pytest.mark.parametrize("query", ["", "?q=", "?q=%20", "?q=%00", "?q=a&q=b", f"?q={'a' * 301}", "?q=a&x=b", "?q=%0a"])
@@ -83,3 +94,116 @@ async def test_streams_beyond_the_room_are_refused_and_room_comes_back(
     for _ in range(2 * taken):
         assert (await admin.get("/admin/state/events")).status_code == 200
     assert streams.held == 0
+
+
+def delivery(name: str, status: str = "exhausted") -> dict[str, Any]:
+    attempt = {"n": 1, "at": NOW, "ms": 5, "status": 500, "error": "server_error", "answer": "no room"}
+    return {
+        "_id": name, "tenant": "acme", "status": status, "attempt": 1, "nextAt": None, "createdAt": NOW, "endedAt": NOW,
+        "url": "https://hooks.test/in?token=secret", "host": "hooks.test", "attempts": [attempt],
+    }  # fmt: skip
+
+
+async def test_callbacks_are_listed_as_described_without_the_secrets_of_their_urls(
+    stand: IngestStand, admin: httpx2.AsyncClient
+) -> None:
+    stand.oversight.resends.documents["sandbox"]["m1"] = delivery("m1")
+    query = {"environment": "sandbox", "tenant": "acme", "state": "failed", "since": "2026-01-01T00:00:00+01:00"}
+    answer = await admin.get("/admin/deliveries", params=query | {"limit": "5"})
+    schemas_repairs.DeliveriesAnswer.model_validate(answer.json())
+    [shown] = answer.json()["data"]["deliveries"]
+    assert (shown["webhookId"], shown["receiver"], shown["state"]) == ("msg_m1", "https://hooks.test", "failed")
+    assert shown["attempts"][0]["excerpt"] == "no room"
+    assert "secret" not in answer.text
+    since = datetime(2025, 12, 31, 23, tzinfo=UTC)
+    assert stand.oversight.resends.asked == [Chosen("sandbox", "acme", "failed", since, None)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["environment=none", "tenant=A", "state=lost", "since=yesterday", "until=9999-12-31T23:59:59-12:00", "limit=0",
+     "limit=101", "limit=x", "more=1", "state=failed&state=open", "since=0001-01-01T00:00:00Z"],
+)  # fmt: skip
+async def test_a_filter_that_makes_no_sense_is_refused(admin: httpx2.AsyncClient, query: str) -> None:
+    answer = await admin.get(f"/admin/deliveries?{query}")
+    assert (answer.status_code, code_of(answer)) == (400, "parameter_invalid")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "resent"),
+    [
+        ({"webhookIds": ["msg_m1", "msg_m1", "m2", "msg_none"]}, ["m1", "m2"]),
+        ({"state": "failed"}, ["m1", "m3"]),
+        ({"state": "failed", "tenant": "acme", "since": "2026-01-01T00:00:00Z", "until": None}, ["m1", "m3"]),
+    ],
+)
+async def test_callbacks_are_sent_again_and_a_rehearsal_only_counts(
+    stand: IngestStand, admin: httpx2.AsyncClient, chosen: dict[str, Any], resent: list[str]
+) -> None:
+    documents = {"m1": delivery("m1"), "m2": delivery("m2", "pending"), "m3": delivery("m3")}
+    stand.oversight.resends.documents["live"] = documents
+    for dry_run in (True, False):
+        body = chosen | {"environment": "live", "dryRun": dry_run}
+        answer = await admin.post("/admin/deliveries/resend", json=body)
+        schemas_repairs.CountAnswer.model_validate(answer.json())
+        assert answer.json()["data"] == {"count": len(resent), "dryRun": dry_run}
+        assert stand.oversight.resends.resent == ([] if dry_run else resent)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"environment": "live"}, {"environment": "none", "state": "failed"}, {"state": "failed"},
+     {"environment": "live", "webhookIds": []}, {"environment": "live", "webhookIds": [1]},
+     {"environment": "live", "webhookIds": ["m"] * 1001}, {"environment": "live", "state": "delivered"},
+     {"environment": "live", "webhookIds": ["m"], "state": "failed"}, {"environment": "live", "tenant": "acme"},
+     {"environment": "live", "state": "failed", "since": "x"}, {"environment": "live", "state": "failed", "since": 1},
+     {"environment": "live", "state": "failed", "dryRun": "yes"}, [], "a"],
+)  # fmt: skip
+async def test_an_unclear_wish_to_send_again_is_refused(
+    stand: IngestStand, admin: httpx2.AsyncClient, body: object
+) -> None:
+    answer = await admin.post("/admin/deliveries/resend", json=body)
+    assert (answer.status_code, code_of(answer)) == (422, "validation_failed")
+    assert stand.oversight.resends.resent == []
+
+
+async def test_dead_letters_are_listed_as_described(admin: httpx2.AsyncClient) -> None:
+    listed = await admin.get("/admin/dead-letters")
+    schemas_repairs.LetterTopicsAnswer.model_validate(listed.json())
+    letters = await admin.get("/admin/dead-letters/mutations.accepted.dlq?reason=poison&limit=1")
+    schemas_repairs.LettersAnswer.model_validate(letters.json())
+    for method, path in (("GET", ""), ("POST", "/replay")):
+        for topic in ("mutations.accepted", "none", "%00", "%2e%2e"):
+            answer = await admin.request(method, f"/admin/dead-letters/{topic}{path}", json={})
+            assert (answer.status_code, code_of(answer)) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "chosen"),
+    [
+        ({}, ChosenLetters()),
+        ({"reason": "poison"}, ChosenLetters("poison")),
+        ({"offsets": [[0, 7], [0, 7]]}, ChosenLetters(None, {(0, 7)})),
+    ],
+)
+async def test_dead_letters_are_replayed_and_a_rehearsal_only_counts(
+    stand: IngestStand, admin: httpx2.AsyncClient, body: dict[str, Any], chosen: ChosenLetters
+) -> None:
+    for dry_run in (True, False):
+        answer = await admin.post("/admin/dead-letters/mutations.accepted.dlq/replay", json=body | {"dryRun": dry_run})
+        schemas_repairs.ReplayAnswer.model_validate(answer.json())
+        assert answer.json()["data"]["count"] == 1
+        assert stand.oversight.letters.replayed == ([] if dry_run else [chosen])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"offsets": []}, {"offsets": [1]}, {"offsets": [[1]]}, {"offsets": [[-1, 0]]}, {"offsets": [[0, 2**63]]},
+     {"offsets": [[0, 1, 2]]}, {"offsets": [["0", 1]]}, {"reason": ""}, {"reason": 1}, {"more": 1}, []],
+)  # fmt: skip
+async def test_an_unclear_wish_to_replay_is_refused(
+    stand: IngestStand, admin: httpx2.AsyncClient, body: object
+) -> None:
+    answer = await admin.post("/admin/dead-letters/mutations.accepted.dlq/replay", json=body)
+    assert (answer.status_code, code_of(answer)) == (422, "validation_failed")
+    assert stand.oversight.letters.replayed == []

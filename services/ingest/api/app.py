@@ -8,6 +8,8 @@ from starlette.types import ASGIApp
 
 from services.ingest.api import (
     admin,
+    admin_dead_letters,
+    admin_deliveries,
     admin_mutations,
     admin_state,
     assign,
@@ -35,7 +37,7 @@ DESCRIPTION = (
 # FastAPI's own spans would look at the process environment several times a request.
 NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
-OVERSIGHT: Final = (admin_mutations, admin_state)
+OVERSIGHT: Final = (admin_mutations, admin_deliveries, admin_dead_letters, admin_state)
 
 
 def build(gateway: Gateway) -> ASGIApp:

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from services.ingest import asyncapi
-from services.ingest.api import describe, schemas_admin, schemas_out, schemas_oversight, schemas_pages
+from services.ingest.api import describe, schemas_admin, schemas_out, schemas_oversight, schemas_pages, schemas_repairs
+from services.ingest.operator_payloads import ReplayPayload, ResendPayload
 from services.ingest.record_types import RECORD_TYPES, RecordType
 from services.ingest.schemas import AssignPayload, ErasePayload, RemovePayload, TenantPayload
 from shared import limits
@@ -29,7 +30,10 @@ ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
     schemas_pages.RecordsPage, schemas_pages.RecordsAnswer, schemas_pages.AttachmentsPage, schemas_out.UploadedFiles,
 )  # fmt: skip
-ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (TenantPayload, *schemas_admin.ANSWERS, *schemas_oversight.ANSWERS)
+ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (
+    TenantPayload, ResendPayload, ReplayPayload,
+    *schemas_admin.ANSWERS, *schemas_oversight.ANSWERS, *schemas_repairs.ANSWERS,
+)  # fmt: skip
 CONTROLS: Final = {"idempotencyKey": describe.KEY_SCHEMA, "callbackUrl": describe.URL_SCHEMA}
 SERVERS: Final = [
     {"url": "/", "description": "Live, or with x-api-sandbox: true the sandbox"},

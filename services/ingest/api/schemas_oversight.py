@@ -153,25 +153,27 @@ class Standing(Answer):
     at: datetime
 
 
-class _Enveloped(Answer):
+class Enveloped(Answer):
+    """What every answer to operators comes in."""
+
     status_code: Literal[200]
     message: str
     meta: Meta
 
 
-class SearchAnswer(_Enveloped):
+class SearchAnswer(Enveloped):
     """What a search has found."""
 
     data: Rows
 
 
-class TimelineAnswer(_Enveloped):
+class TimelineAnswer(Enveloped):
     """A mutation's time line."""
 
     data: Timeline
 
 
-class StateAnswer(_Enveloped):
+class StateAnswer(Enveloped):
     """How the engine stands."""
 
     data: Standing

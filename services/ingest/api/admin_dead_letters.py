@@ -1,0 +1,68 @@
+"""For operators: records that could not be worked off, by reason; and replaying them."""
+
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.ingest.api import answers, parameters
+from services.ingest.api.describe import administer, parameter
+from services.ingest.api.gateway import admitted
+from services.ingest.letters import Chosen
+from services.ingest.operator_payloads import ReplayPayload
+from services.ingest.problems import FieldError, Problem, invalid
+from services.ingest.validation import validated
+from shared import limits
+
+router = APIRouter(prefix="/admin/dead-letters", tags=["administration"])
+SHOWN: Final = 50
+TOPIC: Final = {
+    "name": "topic", "in": "path", "required": True, "schema": {"type": "string"},
+    "description": "A dead-letter topic, such as mutations.accepted.dlq.",
+}  # fmt: skip
+REASON: Final = parameter("reason", "With exactly this reason.")
+LIMIT: Final = parameter("limit", "So many.", type="integer", minimum=1, maximum=limits.PAGE_SIZE, default=SHOWN)
+
+
+@router.get("", **administer("LetterTopicsAnswer", "See which topics have dead letters"))
+async def list_topics(request: Request) -> Response:
+    """By reason, the most frequent first. `read`: how many of `total` were looked at, the newest."""
+    gateway = await admitted(request)
+    return answers.found(request, {"topics": await gateway.oversight.letters.topics()})
+
+
+@router.get("/{topic}", **administer("LettersAnswer", "List dead letters", 200, TOPIC, REASON, LIMIT))
+async def list_letters(request: Request) -> Response:
+    """The newest first, each with the beginning of its bytes; among the newest 10,000 of the topic."""
+    gateway = await admitted(request)
+    reason, most = parameters.text(request, "reason"), parameters.number(request, "limit", SHOWN, limits.PAGE_SIZE)
+    found = await gateway.oversight.letters.letters(request.path_params["topic"], reason, most)
+    if found is None:
+        raise _unknown()
+    return answers.found(request, {"letters": found})
+
+
+@router.post("/{topic}/replay", **administer("ReplayAnswer", "Replay dead letters", 200, TOPIC, body="ReplayPayload"))
+async def replay(request: Request) -> Response:
+    """Key, bytes and own headers as they were, to the topic they came from. Safe to repeat: effects are idempotent.
+
+    The letters stay where they are; what can't be worked off this time either becomes another letter.
+    """
+    gateway = await admitted(request)
+    async with gateway.bodies.read(request, None) as body:
+        errors: list[FieldError] = []
+        payload = validated(ReplayPayload, body.value, gateway.policy, errors)
+        if payload is None:
+            raise invalid(errors)
+    places = {(one[0], one[1]) for one in payload.offsets} if payload.offsets is not None else None
+    chosen = Chosen(payload.reason, places)
+    done = await gateway.oversight.letters.replay(request.path_params["topic"], chosen, payload.dry_run)
+    if done is None:
+        raise _unknown()
+    counted = {"count": done.letters, "dryRun": payload.dry_run, "target": done.target, "complete": done.complete}
+    return answers.found(request, counted)
+
+
+def _unknown() -> Problem:
+    return Problem("not_found", "There is no such dead-letter topic; GET /admin/dead-letters lists those with letters.")

@@ -1,0 +1,173 @@
+"""Dead letters as operators see them: read without a group, replayed as they came. Nothing is edited, nothing deleted.
+
+A letter stays on its topic until the broker drops it, also after a replay. To replay one twice is harmless: events are
+de-duplicated by what the ledger says, commands by their key, and what still can't be read is a dead letter again.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+from aiokafka import TopicPartition
+
+from services.ingest.kafka import PatientKafka
+from shared.broker import Record
+from shared.consume import written_at
+from shared.dead_letters import HEADERS_PREFIX
+from shared.limits import DEAD_LETTER_SECONDS, DEAD_LETTERS_READ
+from shared.peek import Peek, open_peek
+from shared.settings import EngineSettings
+
+TOPIC: Final = re.compile(r"^mutations\.(?:accepted|fetched|completed|commands\.[a-z0-9-]{1,40})\.dlq$")
+SUFFIX: Final = ".dlq"
+GROUPS: Final = 100  # reasons of a topic that are shown, the most frequent ones
+EXCERPT: Final = 300  # bytes of a letter: enough to know it again
+Spans = dict[TopicPartition, tuple[int, int]]
+
+
+class Chosen(NamedTuple):
+    """Which letters of a topic; None: any."""
+
+    reason: str | None = None
+    places: Collection[tuple[int, int]] | None = None  # (partition, offset)
+
+    def takes(self, record: Record) -> bool:
+        """Whether this is one of them."""
+        if self.reason is not None and _said(record, "reason") != self.reason:
+            return False
+        return self.places is None or (record.partition, record.offset) in self.places
+
+
+class Replayed(NamedTuple):
+    """How many letters were replayed, or would be, and where to; `complete`: all were looked at in the time."""
+
+    letters: int
+    target: str
+    complete: bool
+
+
+class KafkaLetters:
+    """One reader at a time, bounded in time and number. Raises DependencyUnavailable."""
+
+    def __init__(self, kafka: PatientKafka, settings: EngineSettings) -> None:
+        self._kafka, self._settings, self._reading = kafka, settings, asyncio.Lock()
+
+    async def topics(self) -> list[dict[str, Any]]:
+        """Every topic that holds letters, with its letters by reason; `read` tells how many were looked at."""
+        async with self._peek() as peek:
+            all_spans = await self._spans(TOPIC)
+            found = {each.topic: _Topic(each.topic) for each in all_spans}
+            for partition, (first, end) in all_spans.items():
+                found[partition.topic].total += end - first
+            share = max(DEAD_LETTERS_READ // max(sum(1 for each in found.values() if each.total), 1), 1)
+            async for records in peek.read(_newest(all_spans, share), DEAD_LETTER_SECONDS):
+                for record in records:
+                    found[record.topic].count(record)
+        return [found[name].shown() for name in sorted(found) if found[name].total]
+
+    async def letters(self, topic: str, reason: str | None, most: int) -> list[dict[str, Any]] | None:
+        """The newest letters of a topic first; None when there is no such topic."""
+        chosen = Chosen(reason)
+        async with self._peek() as peek:
+            spans = await self._of_topic(topic)
+            if spans is None:
+                return None
+            kept: deque[dict[str, Any]] = deque(maxlen=most)  # never their bytes: one may have megabytes
+            async for records in peek.read(_newest(spans, DEAD_LETTERS_READ), DEAD_LETTER_SECONDS):
+                kept.extend(_letter(record) for record in records if chosen.takes(record))
+        return list(reversed(kept))
+
+    async def replay(self, topic: str, chosen: Chosen, dry_run: bool) -> Replayed | None:
+        """Publish letters to the topic they came from, key, bytes and headers as they were; None without such a topic.
+
+        A kill in between, or a broker that goes away, leaves some replayed and some not: repeat it.
+        """
+        target, count = topic.removesuffix(SUFFIX), 0
+        async with self._peek() as peek:
+            spans = await self._of_topic(topic)
+            if spans is None:
+                return None
+            wanted = _newest(spans if chosen.places is None else _around(spans, chosen.places), DEAD_LETTERS_READ)
+            async for records in peek.read(wanted, DEAD_LETTER_SECONDS):
+                for record in filter(chosen.takes, records):
+                    count += 1
+                    if not dry_run:
+                        await self._kafka.send(target, record.key, record.value, _own_headers(record))
+            every = chosen.places is not None or all(wanted[each][0] == spans[each][0] for each in wanted)
+            return Replayed(count, target, peek.complete and every)
+
+    @asynccontextmanager
+    async def _peek(self) -> AsyncIterator[Peek]:
+        async with self._reading, open_peek(self._settings) as peek:
+            yield peek
+
+    async def _of_topic(self, topic: str) -> Spans | None:
+        if not TOPIC.fullmatch(topic):
+            return None
+        return await self._spans(re.compile(f"^{re.escape(topic)}$")) or None
+
+    async def _spans(self, pattern: re.Pattern[str]) -> Spans:
+        ends = await self._kafka.offsets.ends(pattern)
+        starts = await self._kafka.offsets.starts(ends) if ends else {}
+        return {each: (starts[each], max(ends[each], starts[each])) for each in sorted(ends)}
+
+
+class _Topic:
+    """Counts the letters of a topic by reason."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self.total, self._read = name, 0, 0
+        self._groups: dict[str, dict[str, Any]] = {}
+
+    def count(self, record: Record) -> None:
+        self._read += 1
+        reason, at = _said(record, "reason"), written_at(record)
+        group = self._groups.setdefault(reason, {"reason": reason, "count": 0, "oldest": at, "newest": at})
+        group["count"] += 1
+        if at:
+            group["oldest"] = min(group["oldest"] or at, at)
+            group["newest"] = max(group["newest"] or at, at)
+
+    def shown(self) -> dict[str, Any]:
+        groups = sorted(self._groups.values(), key=lambda group: -int(group["count"]))[:GROUPS]
+        return {"topic": self._name, "total": self.total, "read": self._read, "groups": groups}
+
+
+def _newest(spans: Spans, most: int) -> Spans:
+    return {each: (max(first, end - most), end) for each, (first, end) in spans.items()}
+
+
+def _around(spans: Spans, places: Collection[tuple[int, int]]) -> Spans:
+    """What has to be read of each partition to meet these offsets."""
+    met: Spans = {}
+    for each, (first, end) in spans.items():
+        offsets = [offset for partition, offset in places if partition == each.partition and first <= offset < end]
+        if offsets:
+            met[each] = (min(offsets), max(offsets) + 1)
+    return met
+
+
+def _letter(record: Record) -> dict[str, Any]:
+    tries, at = _said(record, "attempts"), written_at(record)
+    origin: dict[str, Any] = {"partition": record.partition, "offset": record.offset, "at": at}
+    return origin | {
+        "reason": _said(record, "reason"),
+        "tries": int(tries) if tries.isdecimal() and len(tries) < 10 else None,
+        "sourceTopic": _said(record, "topic") or None,
+        "key": record.key.decode("utf-8", "replace")[:EXCERPT] if record.key is not None else None,
+        "bytes": len(record.value or b""),
+        "excerpt": (record.value or b"")[:EXCERPT].decode("utf-8", "replace"),
+    }
+
+
+def _said(record: Record, name: str) -> str:
+    """What we wrote on the letter: behind the record's own headers, so the last one counts."""
+    found = [value for known, value in record.headers if known == HEADERS_PREFIX + name]
+    return (found[-1] or b"").decode("utf-8", "replace") if found else ""
+
+
+def _own_headers(record: Record) -> list[tuple[str, bytes]]:
+    return [(name, value or b"") for name, value in record.headers if not name.startswith(HEADERS_PREFIX)]
