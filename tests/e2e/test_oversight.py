@@ -39,7 +39,8 @@ async def test_a_failed_file_and_a_failed_callback_are_found_by_every_id_and_tol
     async def told() -> Json:
         found = await asked(client, "GET", f"/mutations/live/{mutation}", schemas_oversight.TimelineAnswer)
         assert found["mutation"]["endedAt"] is not None
-        assert len(found["deliveries"][0]["attempts"]) > 1  # the next one is minutes away
+        attempts = [attempt for delivery in found["deliveries"] for attempt in delivery["attempts"]]
+        assert len(attempts) > 1  # the next one is minutes away
         return found
 
     found = await eventually(told, 60)
