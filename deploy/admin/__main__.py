@@ -9,7 +9,22 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from deploy.admin import access, doctor, documents, erase, export, init, lab, listen, send, status, up
+from deploy.admin import (
+    access,
+    deliveries,
+    dlq,
+    doctor,
+    documents,
+    erase,
+    export,
+    init,
+    lab,
+    lag,
+    listen,
+    send,
+    status,
+    up,
+)  # fmt: skip
 from deploy.admin.installation import ROOT, Installation, in_words
 from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, err
 from shared.errors import DependencyUnavailable
@@ -114,13 +129,14 @@ app.command("up")(up.main)
 app.command("status")(status.main)
 app.command("send")(send.main)
 app.command("listen")(listen.main)
+app.command("lag")(lag.main)
 app.command("doctor")(doctor.main)
 app.command("lab")(lab.main)
 app.command("erase")(erase.main)
 app.command("export")(export.main)
 app.command("init")(init.main)
 app.command("documents", hidden=True)(documents.main)  # for whoever works on the engine
-for group in (access.tenants, access.keys, access.secrets):
+for group in (deliveries.app, dlq.app, access.tenants, access.keys, access.secrets):
     app.add_typer(group)
 
 

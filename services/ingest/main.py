@@ -102,7 +102,7 @@ def _oversight(client: Client, kafka: PatientKafka, settings: IngestSettings) ->
     of_tenants = databases(client)
     trail = MongoTrail(of_tenants, open_database(client, CONTROL_DATABASE))
     standing = Standing(of_tenants, kafka, settings)
-    return Oversight(trail, standing, MongoResends(client), KafkaLetters(kafka, settings))
+    return Oversight(trail, standing, MongoResends(client, of_tenants), KafkaLetters(kafka, settings))
 
 
 def main() -> None:

@@ -1,13 +1,12 @@
 """MongoDB for operators: the callbacks of all tenants, and sending them again by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 
-from shared import ledger
-from shared.ledger import Client, Document, translated
+from shared.ledger import WRITE_CONCERN, Client, Database, Document, translated
 from shared.limits import KEPT_SECONDS
 
 STATUSES: Final = {"failed": ["exhausted", "gone"], "open": ["pending"], "delivered": ["delivered"]}
@@ -42,9 +41,8 @@ class Chosen(NamedTuple):
 class MongoResends:
     """Adapter over `deliveries` and `attempts`. Raises DependencyUnavailable."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._databases = ledger.databases(client)
+    def __init__(self, client: Client, databases: Mapping[str, Database]) -> None:
+        self._client, self._databases = client, databases
 
     async def deliveries(self, chosen: Chosen, most: int) -> list[Document]:
         """Those with their attempts, the latest ended mutations first."""
@@ -84,7 +82,7 @@ class MongoResends:
         if not operations:
             return 0
         async with translated():
-            done = await self._client.bulk_write(operations, ordered=False, write_concern=ledger.WRITE_CONCERN)
+            done = await self._client.bulk_write(operations, ordered=False, write_concern=WRITE_CONCERN)
         return done.matched_count
 
 

@@ -26,34 +26,44 @@ async def asked(client: Client, method: str, path: str, model: Any, body: Json |
     return data
 
 
-async def test_a_failed_file_and_a_failed_callback_are_found_by_every_id_and_told_step_by_step(client: Client) -> None:
-    nobody = f"http://127.0.0.1:9/{secrets.token_hex(4)}?token=secret"
-    key = f"oversight-{secrets.token_hex(6)}"
-    files = [{"filename": "gone.pdf", "url": f"{client.site.url}/none.pdf?token=secret"}]
-    files.append(inline("note.txt", b"here it is", "text/plain"))
-    body = person(otherAttachments=files, callbackUrl=nobody)
-    answer = await client.call("POST", "/candidates", body, idempotency_key=key)
-    assert answer.status == 202, answer.body
-    mutation = answer.mutation["mutationId"]
+async def whole(client: Client, mutation: str) -> Json:
+    """An ended mutation whose callback was attempted twice, so that the next attempt is minutes away."""
 
     async def told() -> Json:
         found = await asked(client, "GET", f"/mutations/live/{mutation}", schemas_oversight.TimelineAnswer)
         assert found["mutation"]["endedAt"] is not None
         attempts = [attempt for delivery in found["deliveries"] for attempt in delivery["attempts"]]
-        assert len(attempts) > 1  # the next one is minutes away
+        assert len(attempts) > 1
         return found
 
-    found = await eventually(told, 60)
-    record, attachments = answer.mutation["record"]["id"], [one["id"] for one in answer.mutation["attachments"]]
-    for sought in (mutation, key, record, *attachments, found["deliveries"][0]["webhookId"]):
+    return await eventually(told, 60)
+
+
+async def unlucky(client: Client, key: str) -> Json:
+    """A mutation with a file that is not there, one that is, and a callback that nobody takes."""
+    nobody = f"http://127.0.0.1:9/{secrets.token_hex(4)}?token=secret"
+    files = [{"filename": "gone.pdf", "url": f"{client.site.url}/none.pdf?token=secret"}]
+    files.append(inline("note.txt", b"here it is", "text/plain"))
+    body = person(otherAttachments=files, callbackUrl=nobody)
+    answer = await client.call("POST", "/candidates", body, idempotency_key=key)
+    assert answer.status == 202, answer.body
+    return answer.mutation
+
+
+async def test_a_failed_file_is_found_by_every_id_and_told_step_by_step(client: Client) -> None:
+    key = f"oversight-{secrets.token_hex(6)}"
+    mutation = await unlucky(client, key)
+    found = await whole(client, mutation["mutationId"])
+    ids = [one["id"] for one in (mutation["record"], *mutation["attachments"])]
+    for sought in (mutation["mutationId"], key, *ids, found["deliveries"][0]["webhookId"]):
         rows = (await asked(client, "GET", f"/search?q={sought}", schemas_oversight.SearchAnswer))["mutations"]
-        assert [(row["mutationId"], row["environment"]) for row in rows] == [(mutation, "live")], sought
+        assert [(row["mutationId"], row["environment"]) for row in rows] == [(mutation["mutationId"], "live")], sought
 
     way = found["steps"]
     names = [step["name"] for step in way]
     assert names[:6] == ["request", "accepted", "published", "fetched", "decided", "ended"]
     assert set(names[6:]) == {"callback"}
-    assert all(step["state"] == "done" for step in way[:7]), way
+    assert all(step["state"] == "done" for step in way[:8]), way
     times = [(datetime.fromisoformat(step["from"]), datetime.fromisoformat(step["to"])) for step in way[:6]]
     assert all(began <= ended for began, ended in times), way
     assert [began for began, _ in times[1:]] == [ended for _, ended in times[:-1]]
@@ -64,24 +74,27 @@ async def test_a_failed_file_and_a_failed_callback_are_found_by_every_id_and_tol
     assert gone["reason"]
     assert gone["advice"]
     assert (note["state"], note["source"], note["bytes"]) == ("stored", "inline", 10)
-    [delivery] = found["deliveries"]
-    assert (delivery["state"], delivery["receiver"]) == ("open", "http://127.0.0.1:9")
-    assert delivery["attempts"][0]["error"] == "unreachable"
     assert "secret" not in str(found)
 
-    listed = await asked(
-        client, "GET", "/deliveries?state=open&tenant=demo&limit=100", schemas_repairs.DeliveriesAnswer
-    )
-    assert mutation in [one["mutationId"] for one in listed["deliveries"]]
+
+async def test_a_callback_that_failed_is_listed_and_sent_again(client: Client) -> None:
+    mutation = (await unlucky(client, f"oversight-{secrets.token_hex(6)}"))["mutationId"]
+    [delivery] = (await whole(client, mutation))["deliveries"]
+    assert (delivery["state"], delivery["receiver"]) == ("open", "http://127.0.0.1:9")
+    assert delivery["attempts"][0]["error"] == "unreachable"
+    path = "/deliveries?state=open&tenant=demo&limit=100"
+    listed = (await asked(client, "GET", path, schemas_repairs.DeliveriesAnswer))["deliveries"]
+    assert mutation in [one["mutationId"] for one in listed]
     again = {"environment": "live", "webhookIds": [delivery["webhookId"]]}
-    made = len(delivery["attempts"])
+    for dry_run in (True, False):
+        sent = again | {"dryRun": dry_run}
+        done = await asked(client, "POST", "/deliveries/resend", schemas_repairs.CountAnswer, sent)
+        assert done == {"count": 1, "dryRun": dry_run}
 
     async def tried_once_more() -> None:
-        await asked(client, "POST", "/deliveries/resend", schemas_repairs.CountAnswer, again)
-        assert len((await told())["deliveries"][0]["attempts"]) > made
+        found = await whole(client, mutation)
+        assert len(found["deliveries"][0]["attempts"]) == len(delivery["attempts"]) + 1
 
-    dry = await asked(client, "POST", "/deliveries/resend", schemas_repairs.CountAnswer, again | {"dryRun": True})
-    assert dry == {"count": 1, "dryRun": True}
     await eventually(tried_once_more, 30)
 
 

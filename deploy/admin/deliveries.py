@@ -1,0 +1,147 @@
+"""`mutation-engine deliveries`: callbacks of all tenants, what receivers answered, and sending them again."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.admin.gateway import Gateway
+from deploy.admin.installation import installation_of
+from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, note, out, print_json, say
+
+app = typer.Typer(name="deliveries", help="Callbacks of all tenants, by an admin key.", no_args_is_help=True)
+AGO: Final = re.compile(r"([0-9]{1,6})([mhd])")
+UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+STYLES: Final = {"failed": "red", "open": "yellow", "delivered": "green"}
+
+Environment = Annotated[str, typer.Option("--environment", "-e", help="live or sandbox")]
+Tenant = Annotated[str | None, typer.Option(help="Of this tenant only.")]
+State = Annotated[str | None, typer.Option(help="failed, open or delivered")]
+Since = Annotated[str | None, typer.Option(help="Of mutations that ended since: a time, or 30m, 24h, 7d ago.")]
+Until = Annotated[str | None, typer.Option(help="Of mutations that ended before.")]
+Limit = Annotated[int, typer.Option(help="So many.", min=1, max=100)]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Webhook ids (msg_…) or mutation ids.")]
+Sought = Annotated[str, typer.Argument(metavar="ID", help="A webhook id, or any id of its mutation.")]
+Failed = Annotated[bool, typer.Option("--failed", help="All exhausted ones (of the tenant, of the time).")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
+
+
+@app.command("list")
+def list_deliveries(
+    ctx: typer.Context,
+    environment: Environment = "live",
+    tenant: Tenant = None,
+    state: State = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """List callbacks, those of the latest ended mutations first.
+
+    mutation-engine deliveries list --state failed --since 24h
+    """
+    query = {"environment": environment, "tenant": tenant, "state": state, "limit": limit}
+    times = {"since": moment(since), "until": moment(until)}
+    with installation_of(ctx).admin() as gateway:
+        found = gateway.data("GET", "/admin/deliveries", query=query | times)["deliveries"]
+    if as_json:
+        print_json(found)
+        return
+    table = Table("webhook id", "tenant", "receiver", "state", "attempts", "last answer", "next attempt", box=None)
+    for each in found:
+        state_word = f"[{STYLES[each['state']]}]{each['status']}[/]"
+        words = (each["webhookId"], each["tenant"], each["receiver"] or "–")
+        last = str(len(each["attempts"])), escape(_last(each)), each["nextAttemptAt"] or "–"
+        table.add_row(*map(escape, words), state_word, *last)
+    out.print(table)
+
+
+@app.command("show")
+def show(ctx: typer.Context, sought: Sought, as_json: Json = False) -> None:
+    """Show a callback with every attempt and what was answered. Exit code 1 when there is none.
+
+    mutation-engine deliveries show msg_019c9d2e-6a00-7000-8000-000000000002
+    """
+    with installation_of(ctx).admin() as gateway:
+        found = _of(gateway, sought)
+    if as_json:
+        print_json(found)
+        return
+    for each in found:
+        say(f"{each['webhookId']}  {each['status']}  {each['receiver'] or ''}", STYLES[each["state"]])
+        for attempt in each["attempts"]:
+            said = attempt["status"] or attempt["error"]
+            say(f"  {attempt['at']}  {said}  {attempt['ms']} ms  {attempt['meaning'] or ''}")
+            if attempt["excerpt"]:
+                say(f"    {attempt['excerpt'].strip()}", "dim")
+        if each["nextAttemptAt"]:
+            say(f"  next attempt at {each['nextAttemptAt']}")
+
+
+@app.command("resend")
+def resend(
+    ctx: typer.Context,
+    ids: Ids = None,
+    failed: Failed = False,
+    environment: Environment = "live",
+    tenant: Tenant = None,
+    since: Since = None,
+    until: Until = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Attempt callbacks once more, now, under the same id: receivers de-duplicate by it. Exit code 1 when none was.
+
+    mutation-engine deliveries resend msg_019c9d2e-6a00-7000-8000-000000000002
+
+    mutation-engine deliveries resend --failed --tenant acme --since 24h --dry-run
+    """
+    if bool(ids) == failed or (ids and (tenant or since or until)):
+        raise CommandFailed(MISUSED, "Name callbacks by their ids, or say --failed with --tenant, --since, --until.")
+    body: dict[str, Any] = {"environment": environment, "dryRun": dry_run}
+    if ids:
+        body["webhookIds"] = ids
+    else:
+        chosen = {"state": "failed", "tenant": tenant, "since": moment(since), "until": moment(until)}
+        body |= {name: value for name, value in chosen.items() if value is not None}
+    with installation_of(ctx).admin() as gateway:
+        done = gateway.data("POST", "/admin/deliveries/resend", body)
+    if as_json:
+        print_json(done)
+    else:
+        say(f"{done['count']} {'would be' if dry_run else 'are'} sent again")
+        if not done["count"]:
+            note("What is delivered, was answered with 410, is about an erased record or is under way can't be.")
+    raise typer.Exit(0 if done["count"] else FAILED)
+
+
+def moment(text: str | None) -> str | None:
+    """A time as the gateway takes it; `24h` is so long ago. What is neither, the gateway refuses."""
+    ago = AGO.fullmatch(text or "")
+    if not ago:
+        return text
+    return (datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})).isoformat().replace("+00:00", "Z")
+
+
+def _of(gateway: Gateway, sought: str) -> list[dict[str, Any]]:
+    """The callbacks of the mutations with this id; raises CommandFailed without any."""
+    rows = gateway.data("GET", "/admin/search", query={"q": sought})["mutations"]
+    if not rows:
+        raise CommandFailed(FAILED, f"No mutation has the id {sought}.")
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        path = f"/admin/mutations/{row['environment']}/{quote(row['mutationId'], safe='')}"
+        found += gateway.data("GET", path)["deliveries"]
+    if not found:
+        raise CommandFailed(FAILED, f"{sought} has no callback: nobody asked for one, or it has not ended yet.")
+    return found
+
+
+def _last(delivery: dict[str, Any]) -> str:
+    attempts = delivery["attempts"]
+    return str(attempts[-1]["status"] or attempts[-1]["error"]) if attempts else "–"
