@@ -75,7 +75,7 @@ async function show({ focus = true } = {}) {
     fill(view, title("This could not be shown"), trouble(error, context.again));
     view.dataset.failed = error.status ?? "";
   }
-  if (focus && !signal.aborted && document.activeElement !== field) view.querySelector("h1")?.focus({ preventScroll: true });
+  if (focus && !signal.aborted && document.activeElement !== field && !view.contains(document.activeElement)) view.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function mark(address) {

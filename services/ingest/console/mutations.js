@@ -159,7 +159,7 @@ function bar(step, nth, span, all) {
     h("span", { class: "step" }, label, step.service && !called && h("span", { class: "service" }, plain(step.service))),
     drawn,
     h("span", { class: "number" }, !span ? "not known" : running ? `${lasted(span[1])} so far` : lasted(span[1])),
-    detail && h("span", { class: "detail" }, plain(detail)));
+    detail && h("span", { class: "detail" }, plain(/^[a-z_]+$/.test(detail) ? spaced(detail) : detail)));
 }
 
 function delivery(of, each, again) {

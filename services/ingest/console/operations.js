@@ -99,16 +99,13 @@ export async function deliveries(view, _, context) {
       choose("environment", "Environment", [["live", "Live"], ["sandbox", "Sandbox"]])),
     results);
   const [words, ms] = WINDOWS[chosen.window] ?? WINDOWS["24h"];
-  const frame = { environment: chosen.environment, tenant: chosen.tenant, state: chosen.state, since: new Date(Date.now() - ms).toISOString(), until: new Date().toISOString() };
-  const asked = Object.entries({ ...frame, limit: LISTED }).filter(([, value]) => value !== "");
-  const list = (await context.call("GET", "admin/deliveries?" + new URLSearchParams(asked))).deliveries;
+  const frame = { environment: chosen.environment, ...(chosen.tenant ? { tenant: chosen.tenant } : {}), state: chosen.state, since: new Date(Date.now() - ms).toISOString(), until: new Date().toISOString() };
+  const list = (await context.call("GET", "admin/deliveries?" + new URLSearchParams({ ...frame, limit: LISTED }))).deliveries;
   fill(results,
     list.length ? null : nothing(`No ${chosen.state} deliveries in ${words}.`, "Choose another state, tenant or time above."),
     list.length ? deliveryTable(list.map((each) => ({ environment: chosen.environment, ...each })), context) : null,
     list.length >= LISTED ? h("p", { class: "soft" }, `The first ${LISTED} are listed; choose a tenant or a shorter time for others.`) : null,
-    chosen.state === "failed" && list.length ? h("div", { class: "after" }, chosen.tenant
-      ? resendAll(frame, words, context)
-      : h("p", { class: "soft" }, "To resend all failed ones of a window, choose a tenant first.")) : null);
+    chosen.state === "failed" && list.length ? h("div", { class: "after" }, resendAll(frame, words, context)) : null);
   say(counted(list.length, "delivery", "deliveries"));
 }
 
@@ -117,7 +114,7 @@ const resendAll = (frame, words, context) => doing(`Resend all failed of ${words
   const { count: found } = await ask(true);
   if (!found) return void (await confirm("Nothing to resend", { no: "Close" }, h("p", {}, "No failed delivery of this window has anything left to send.")));
   const what = counted(found, "callback");
-  if (!(await confirm(`Send ${what} again?`, { yes: `Send ${what} again` }, h("p", {}, "To the receivers of ", h("strong", {}, foreign(frame.tenant)), ` (${frame.environment}), each under the webhook id that it had.`)))) return;
+  if (!(await confirm(`Send ${what} again?`, { yes: `Send ${what} again` }, h("p", {}, "To the receivers of ", h("strong", {}, frame.tenant ? foreign(frame.tenant) : "all tenants"), ` (${frame.environment}), each under the webhook id that it had.`)))) return;
   await ask(false);
   say(`${what} sent again.`);
   context.again();
@@ -138,7 +135,7 @@ const lastAnswer = (last) => (last ? h("span", {}, last.status ? `HTTP ${last.st
 export async function deadLetters(view, _, context) {
   const { topics } = await context.call("GET", "admin/dead-letters");
   const full = topics.filter((each) => each.total);
-  fill(view, title("Dead letters", h("p", { class: "soft" }, "Records that no service could work with, as they came. Replaying puts them back unchanged; mend the cause first.")),
+  fill(view, title("Dead letters", h("p", { class: "soft" }, "Records that no service could work with, as they came. Mend the cause, then replay them: they go back unchanged.")),
     full.length ? full.map((topic) => section(topic.topic, groups(topic, context))) : nothing("There are none.", "A record ends here when it can't be read, or was tried three times in vain."));
 }
 
@@ -156,7 +153,7 @@ export async function letters(view, { topic }, context) {
   const list = (await context.call("GET", `admin/dead-letters/${encodeURIComponent(topic)}?${query}`)).letters;
   fill(view,
     title("Dead letters", h("p", { class: "soft" }, code(topic), reason && [": ", foreign(reason)])),
-    list.length ? h("div", { class: "before" }, replay(topic, reason ? { reason } : {}, reason ? "Replay all of this reason…" : "Replay all…", context)) : nothing("There are none.", "They were replayed, or their topic has let them go."),
+    list.length ? h("div", { class: "before" }, replay(topic, reason ? { reason } : {}, reason ? "Replay all of this reason…" : "Replay all…", context)) : nothing("There are none.", "Their topic has let them go."),
     h("ul", { class: "files" }, list.map((letter) => h("li", { class: "file" },
       h("div", { class: "file-head" }, h("strong", { class: "name" }, foreign(letter.reason)), h("span", { class: "push" }, replay(topic, { offsets: [[letter.partition, letter.offset]] }, "Replay…", context))),
       facts(["When", time(letter.at)], ["From", code(letter.sourceTopic ?? "–")], ["Place", `partition ${letter.partition}, offset ${count(letter.offset)}`], letter.tries ? ["Tries", count(letter.tries)] : null, letter.key && ["Key", code(letter.key)]),
@@ -169,8 +166,8 @@ const replay = (topic, which, words, context) => doing(words, async () => {
   const ask = (dryRun) => context.call("POST", `admin/dead-letters/${encodeURIComponent(topic)}/replay`, { body: { ...which, dryRun } });
   const { count: found, target } = await ask(true);
   const what = counted(found, "record");
-  if (!found) return void (await confirm("Nothing to replay", { no: "Close" }, h("p", {}, "They were replayed, or their topic has let them go.")));
-  const agreed = await confirm(`Replay ${what}?`, { yes: `Replay ${what}` }, h("p", {}, "Their bytes go unchanged to ", code(target ?? "the topic they came from"), ". What fails again comes back here."));
+  if (!found) return void (await confirm("Nothing to replay", { no: "Close" }, h("p", {}, "Their topic has let them go.")));
+  const agreed = await confirm(`Replay ${what}?`, { yes: `Replay ${what}` }, h("p", {}, "Their bytes go unchanged to ", code(target ?? "the topic they came from"), ". The letters stay here; what fails again becomes another one."));
   if (!agreed) return;
   await ask(false);
   say(`${what} replayed.`);

@@ -64,7 +64,7 @@ export const ERRORS = {
   client_error: "the receiver refused it",
   server_error: "the receiver failed",
   redirect: "the receiver redirected; redirects are not followed",
-  gone: "the receiver said that it is gone, which ends the delivery",
+  gone: "the receiver said that it is gone",
   timeout: "nothing came within the time allowed",
   unreachable: "no connection: name, address or TLS failed",
   broken: "the connection broke before an answer came",
