@@ -73,7 +73,6 @@ async function show({ focus = true } = {}) {
     if (signal.aborted) return;
     if (locked(error)) return;
     fill(view, title("This could not be shown"), trouble(error, context.again));
-    view.dataset.failed = error.status ?? "";
   }
   if (focus && !signal.aborted && document.activeElement !== field && !view.contains(document.activeElement)) view.querySelector("h1")?.focus({ preventScroll: true });
 }

@@ -87,6 +87,7 @@ async function latest(context) {
 export async function deliveries(view, _, context) {
   const chosen = { environment: "live", tenant: "", state: "failed", window: "24h", ...Object.fromEntries(context.query) };
   const names = (await context.call("GET", "admin/tenants")).map((each) => each.name);
+  const reload = () => listed(results, chosen, context, reload);
   const results = h("div", {}, h("p", { class: "loading", role: "status" }, "Loading"));
   const choose = (name, label, options) => h("label", {}, label, h("select", { name, onchange: (event) => {
     location.replace("#/deliveries?" + new URLSearchParams({ ...chosen, [name]: event.target.value }));
@@ -98,9 +99,19 @@ export async function deliveries(view, _, context) {
       choose("tenant", "Tenant", [["", "All tenants"], ...names.map((each) => [each, each])]),
       choose("environment", "Environment", [["live", "Live"], ["sandbox", "Sandbox"]])),
     results);
+  await reload();
+}
+
+async function listed(results, chosen, context, again) {
   const [words, ms] = WINDOWS[chosen.window] ?? WINDOWS["24h"];
   const frame = { environment: chosen.environment, ...(chosen.tenant ? { tenant: chosen.tenant } : {}), state: chosen.state, since: new Date(Date.now() - ms).toISOString(), until: new Date().toISOString() };
-  const list = (await context.call("GET", "admin/deliveries?" + new URLSearchParams({ ...frame, limit: LISTED }))).deliveries;
+  let list;
+  try {
+    list = (await context.call("GET", "admin/deliveries?" + new URLSearchParams({ ...frame, limit: LISTED }))).deliveries;
+  } catch (error) {
+    if (context.signal.aborted) return;
+    return fill(results, trouble(error, again)); // the choices stay, and may mend it
+  }
   fill(results,
     list.length ? null : nothing(`No ${chosen.state} deliveries in ${words}.`, "Choose another state, tenant or time above."),
     list.length ? deliveryTable(list.map((each) => ({ environment: chosen.environment, ...each })), context) : null,
@@ -133,9 +144,17 @@ const deliveryTable = (list, context) => table("Deliveries", [
 const lastAnswer = (last) => (last ? h("span", {}, last.status ? `HTTP ${last.status}` : "No answer", last.error && h("span", { class: "soft" }, ", ", plain(ERRORS[last.error] ?? last.meaning ?? spaced(last.error)))) : "not tried yet");
 
 export async function deadLetters(view, _, context) {
-  const { topics } = await context.call("GET", "admin/dead-letters");
+  const lists = h("div", { class: "view" }, h("p", { class: "loading", role: "status" }, "Loading"));
+  fill(view, title("Dead letters", h("p", { class: "soft" }, "Records that no service could work with, as they came. Mend the cause, then replay them: they go back unchanged.")), lists);
+  let topics;
+  try {
+    ({ topics } = await context.call("GET", "admin/dead-letters"));
+  } catch (error) {
+    if (context.signal.aborted) return;
+    return fill(lists, trouble(error, context.again));
+  }
   const full = topics.filter((each) => each.total);
-  fill(view, title("Dead letters", h("p", { class: "soft" }, "Records that no service could work with, as they came. Mend the cause, then replay them: they go back unchanged.")),
+  fill(lists,
     full.length ? full.map((topic) => section(topic.topic, groups(topic, context))) : nothing("There are none.", "A record ends here when it can't be read, or was tried three times in vain."));
 }
 

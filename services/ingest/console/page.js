@@ -57,7 +57,7 @@ export const button = (text, action, attributes) => h("button", { type: "button"
 /** What went wrong and what to do; `again` is called by its button. */
 export function trouble(error, again) {
   const refused = error instanceof Refused ? error : new Refused(0, "The console has a fault", String(error?.message ?? error));
-  return h("div", { class: "trouble", role: "alert" }, h("strong", {}, sentenceOf(refused)), h("p", {}, plain(refused.advice)), again && button("Try again", again));
+  return h("div", { class: "trouble", role: "alert", "data-failed": String(refused.status) }, h("strong", {}, sentenceOf(refused)), h("p", {}, plain(refused.advice)), again && button("Try again", again));
 }
 
 const sentenceOf = ({ status, title: words }) => `${plain(words)}${status ? ` (${status})` : ""}.`;
