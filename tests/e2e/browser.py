@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import pytest
-from playwright.async_api import Page, Response, Route, async_playwright
+from playwright.async_api import Page, Response, Route, async_playwright, expect
 
 from tests.e2e.client import Json
 
@@ -19,6 +19,7 @@ FLAGS: Final = (
 )  # fmt: skip
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
 PATIENCE_MS: Final = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 Scheme = Literal["light", "dark"]
 
 

@@ -10,7 +10,7 @@ from playwright.async_api import expect
 
 from deploy.demo.samples import curriculum_vitae
 from shared.errors import explained
-from tests.e2e.browser import PATIENCE_MS, Scheme, needs_chromium, visit
+from tests.e2e.browser import Scheme, needs_chromium, visit
 from tests.e2e.client import Answer, Client, inline, person
 from tests.e2e.test_kill import processes
 from tests.sources import OK, open_source, sends
@@ -54,7 +54,7 @@ async def test_a_stranger_finds_why_a_file_failed_in_three_clicks(client: Client
         await seen.click("Open the console")
         await page.get_by_label(FIND).fill(file_id(sent, "absent.pdf"))
         await seen.click("Search")
-        await expect(page.get_by_role("heading", level=1)).to_have_text("1 of 2 files failed", timeout=PATIENCE_MS)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("1 of 2 files failed")
         file = page.get_by_role("region", name="Files").get_by_role("listitem").first
         for words in ("absent.pdf", "Failed", reason, "What to do", advice, "source_not_found"):
             await expect(file).to_contain_text(words)
@@ -129,7 +129,7 @@ async def test_the_first_view_is_small_and_what_strangers_wrote_stays_text(clien
         await seen.page.goto(f"{stack['http']}/console#/mutations/live/{sent.mutation['mutationId']}")
         await expect(seen.page.get_by_text(name, exact=True)).to_be_visible()
         # The page follows the mutation by itself, to the answer of its receiver.
-        await expect(seen.page.get_by_text(MARKUP, exact=True)).to_be_visible(timeout=PATIENCE_MS)
+        await expect(seen.page.get_by_text(MARKUP, exact=True)).to_be_visible()
         assert await seen.page.locator("main img, main script, main b").count() == 0
 
 
@@ -138,8 +138,8 @@ async def test_the_state_comes_back_after_a_restart_of_ingest(client: Client) ->
     async with visit(client.handle) as seen:
         await seen.unlock()
         live = seen.page.locator("#live")
-        await expect(live).to_have_text("Live", timeout=PATIENCE_MS)
+        await expect(live).to_have_text("Live")
         os.kill(ingest, signal.SIGKILL)
-        await expect(live).to_have_text("Reconnecting", timeout=PATIENCE_MS)
-        await expect(live).to_have_text("Live", timeout=PATIENCE_MS)
+        await expect(live).to_have_text("Reconnecting")
+        await expect(live).to_have_text("Live")
         await expect(seen.page.get_by_text("under way")).to_be_visible()
