@@ -9,11 +9,11 @@ import pytest
 from playwright.async_api import expect
 
 from deploy.demo.samples import curriculum_vitae
+from deploy.lab.raw import OK, open_source, sends
 from shared.errors import explained
 from tests.e2e.browser import Scheme, needs_chromium, visit
 from tests.e2e.client import Answer, Client, inline, person
 from tests.e2e.test_kill import processes
-from tests.sources import OK, open_source, sends
 
 pytestmark = [pytest.mark.any_broker, needs_chromium]
 FIRST_VIEW_BYTES = 100_000
