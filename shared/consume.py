@@ -21,6 +21,7 @@ from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable, Undecodable
 from shared.limits import UNREADABLE_TRIES
 from shared.observability import COMMIT_ERRORS, EVENTS_HANDLED, new_traceparent
+from shared.topics import family
 from shared.tracing import batch
 
 log = structlog.get_logger()
@@ -96,7 +97,7 @@ async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int])
     try:
         await consumer.commit(offsets)
     except (KafkaError, IllegalStateError) as error:
-        COMMIT_ERRORS.labels(next(iter(offsets)).topic).inc()
+        COMMIT_ERRORS.labels(family(next(iter(offsets)).topic)).inc()
         log.warning("commit.refused", error=type(error).__name__)
         return False
     return True
@@ -181,7 +182,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
                 deliveries = []  # nobody waits for the burial of what can't be read
                 while unreadable:
                     await self._letters.send(*unreadable[0], UNREADABLE_TRIES)
-                    EVENTS_HANDLED.labels(unreadable.pop(0)[0].topic, "dead_lettered").inc()
+                    EVENTS_HANDLED.labels(family(unreadable.pop(0)[0].topic), "dead_lettered").inc()
             except DependencyUnavailable as error:
                 if self._leaving or back_off.failures > len(BACKOFF_SECONDS):
                     return False
@@ -209,7 +210,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
                 raise
             log.exception("batch.failed", size=len(deliveries))
             await self._isolate(deliveries)
-        EVENTS_HANDLED.labels(deliveries[0].record.topic, "handled").inc(len(deliveries))
+        EVENTS_HANDLED.labels(family(deliveries[0].record.topic), "handled").inc(len(deliveries))
 
     async def _isolate(self, deliveries: Sequence[Delivery[T]]) -> None:
         """In halves of halves: one bad record costs its neighbours a few batches, not one each."""

@@ -9,6 +9,7 @@ from shared import topics
 from shared.broker import Record
 from shared.events import Header
 from shared.limits import REASON_SHOWN
+from shared.metrics import DEAD_LETTERS
 
 log = structlog.get_logger()
 HEADERS_PREFIX: Final = "dlq_"  # of what is written on a letter, behind the record's own headers
@@ -33,4 +34,5 @@ class DeadLetters:
         added = [(f"{HEADERS_PREFIX}{name}", str(value).encode()) for name, value in why.items()]
         headers = [(name, value or b"") for name, value in record.headers]
         await self._publisher.send(topics.dead_letter(record.topic), record.key, record.value, headers + added)
+        DEAD_LETTERS.labels(topics.family(record.topic), "senders" if senders_fault else "ours").inc()
         (log.info if senders_fault else log.error)("record.dead_lettered", **why)

@@ -31,7 +31,7 @@ class Exchange:
     """What httpx's interface does not carry between the client and its dialler, for one request."""
 
     url: URL
-    refused: bool = False
+    refused: str = ""  # what for: a code of ours
     busy: bool = False  # no thread came free to look the name up
     starved: bool = False  # this machine had no socket, or no memory for one
     dialled: bool = False  # over a connection of its own
@@ -41,9 +41,9 @@ class Exchange:
 exchange: ContextVar[Exchange] = ContextVar("egress_exchange")
 
 
-def _refusal(reason: str) -> OSError:
+def _refusal(code: str, reason: str) -> OSError:
     if mine := exchange.get(None):
-        mine.refused = True
+        mine.refused = code
     return PermissionError(reason)
 
 
@@ -57,7 +57,7 @@ class SocketFactory:
         """A socket for this address; raises PermissionError, and nothing is sent."""
         family, kind, protocol, _, address = info
         if not self.policy.permits(str(address[0]), int(address[1])) or any(address[2:]):
-            raise _refusal("address or port not allowed")
+            raise _refusal("address_not_allowed", "address or port not allowed")
         try:
             opened = socket.socket(family, kind, protocol)
         except OSError as error:
@@ -95,7 +95,7 @@ class GuardedResolver(AbstractResolver):
         permitted = [address for address in addresses if self._policy.permits(address, port)]
         # `localhost` may be allowed for one address family only; for any other name one bad address spoils all.
         if not permitted or (len(permitted) < len(addresses) and host.removesuffix(".") != "localhost"):
-            raise _refusal("a name with an address that is not allowed")
+            raise _refusal("name_not_allowed", "a name with an address that is not allowed")
         return [_result(host, port, address) for address in permitted[:ADDRESSES]]
 
     async def close(self) -> None:

@@ -31,6 +31,7 @@ from yarl import URL
 from shared.addresses import EgressPolicy
 from shared.dialler import OUR_SHORTAGES, Exchange, Lookup, exchange, guarded_connector
 from shared.lookups import DNS_THREADS, ThreadedLookup
+from shared.metrics import EGRESS_REFUSED
 from shared.urls import ParsedUrl, UrlRefused, check_url, loggable
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ParsedUrl",
     "UrlRefused",
     "check_url",
+    "count_refusal",
     "loggable",
     "open_egress_client",
 ]
@@ -50,6 +52,8 @@ READ_BUFFER_BYTES: Final = 16 * 1024
 
 class EgressRefused(httpx2.ConnectError):
     """The guard refused to dial; count it, but never let a client of ours tell it from an unreachable host."""
+
+    code = "address_not_allowed"
 
 
 class EgressStarved(httpx2.ConnectError):
@@ -96,7 +100,9 @@ class _GuardedTransport(AiohttpTransport):
 
 def _translated(error: Exception, mine: Exchange) -> httpx2.TransportError:
     if mine.refused:
-        return EgressRefused("refused by the egress policy")
+        refused = EgressRefused("refused by the egress policy")
+        refused.code = mine.refused
+        return refused
     if mine.busy:
         return EgressBusy("no look-up came free")
     if mine.starved or getattr(error.__cause__ or error, "errno", None) in OUR_SHORTAGES:
@@ -106,6 +112,11 @@ def _translated(error: Exception, mine: Exchange) -> httpx2.TransportError:
         kind = httpx2.ConnectError if isinstance(error.__cause__, ClientConnectorError) else httpx2.ReadError
         return kind("no connection" if kind is httpx2.ConnectError else "the connection broke")
     return error if isinstance(error, httpx2.TransportError) else httpx2.RemoteProtocolError(type(error).__name__)
+
+
+def count_refusal(error: Exception) -> None:
+    """Count what the guard refused, by its code; a redirect to something that is no URL at all is `invalid_url`."""
+    EGRESS_REFUSED.labels(error.code if isinstance(error, (EgressRefused, UrlRefused)) else "invalid_url").inc()
 
 
 @asynccontextmanager

@@ -24,6 +24,9 @@ EVENTS_UNKNOWN = Counter("engine_unknown_mutations_total", "Events whose mutatio
 OUTCOMES = Counter("engine_outcomes_total", "Ended mutations by status", ["environment", "kind", "status"])
 # After a lost lease or a lost race this is the protocol at work, and nothing was changed.
 LATE_WRITES = Counter("engine_late_writes_total", "Writes refused because others had been faster", ["write"])
+LOG_ENTRIES = Counter("engine_log_entries_total", "Lines that were logged, by level", ["level"])
+for _level in ("error", "critical"):  # their first one must be seen to be a rise
+    LOG_ENTRIES.labels(_level)
 LOOP_LAG = Gauge("engine_loop_lag_seconds", "How late a due callback of the event loop ran, worst of the last minute")
 
 
@@ -48,11 +51,17 @@ def redact(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[s
     return {key: "[redacted]" if _is_secret(key) else _redact(value) for key, value in entry.items()}
 
 
+def _count(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    LOG_ENTRIES.labels(entry["level"]).inc()
+    return entry
+
+
 def configure_logging(service: str, level: str = "info") -> None:
     """One JSON object a line on standard output, for our own log calls and for those of libraries."""
     chain: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _count,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         lambda _, __, entry: {"service": service, **entry},
     ]

@@ -15,6 +15,7 @@ from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.kafka_access import client_options
 from shared.limits import KIB, MIB
+from shared.metrics import watch_budget
 from shared.observability import next_traceparent
 from shared.process import closed
 from shared.settings import EngineSettings
@@ -51,6 +52,11 @@ class Publisher:
         self._make, self._on_dead, self._send_seconds = make, on_dead, send_seconds
         self._line = _Line(make())
         self._renewing = asyncio.Lock()
+
+    @property
+    def pending(self) -> int:
+        """Bytes that wait for their acknowledgement."""
+        return self._line.pending
 
     async def start(self) -> None:
         """Connect. Raises DependencyUnavailable."""
@@ -143,6 +149,7 @@ async def open_publisher(settings: EngineSettings, on_dead: Callable[[], None] =
     )
     publisher = Publisher(make, on_dead, settings.kafka_send_seconds)
     await publisher.start()
+    watch_budget("publish_bytes", PENDING_BYTES, lambda: publisher.pending)
     try:
         yield publisher
     finally:

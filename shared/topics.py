@@ -73,6 +73,13 @@ def reader_groups(tenant: str) -> str:
     return f"{outcomes(tenant)}."  # no tenant's name holds a dot, so none is the beginning of another's
 
 
+def family(topic: Topic) -> str:
+    """A topic without the tenant in its name, for metrics: they keep a series for every word they were ever told."""
+    name = topic if isinstance(topic, str) else COMMANDS_PREFIX
+    prefix = next((each for each in (COMMANDS_PREFIX, OUTCOMES_PREFIX) if name.startswith(each)), "")
+    return prefix.removesuffix(".") or name
+
+
 def tenant_of(topic: str) -> str:
     """The tenant whose command topic this is."""
     return topic.removeprefix(COMMANDS_PREFIX)

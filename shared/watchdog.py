@@ -12,8 +12,9 @@ import structlog
 from aiokafka import TopicPartition
 
 from shared.errors import DependencyUnavailable
+from shared.lag import Lag
 from shared.offsets import BrokerOffsets, Note
-from shared.topics import Topic
+from shared.topics import Topic, family
 
 log = structlog.get_logger()
 EVERY_SECONDS: Final = 5.0
@@ -51,6 +52,7 @@ class Watchdog:
     ) -> None:
         self._offsets, self._topic, self._watched, self._on_stuck = offsets, topic, watched, on_stuck
         self._lost = lost
+        self._lag = Lag(family(topic))
         self._seen: Note = {}
         self._ends: Note = {}  # when something moved for the last time
         self._behind = ""
@@ -84,6 +86,7 @@ class Watchdog:
         except DependencyUnavailable:
             self._idle_since = self._unmoved_since = now
             return False
+        self._lag.saw(now, {each: end for each, end in ends.items() if each in self._watched.assigned}, reached)
         behind = {each: end for each, end in ends.items() if self._waits(each, reached[each], end)}
         self._behind = ", ".join(f"{p.topic}-{p.partition} at {reached[p]} of {end}" for p, end in behind.items())
         if moved := not behind or reached != self._seen:

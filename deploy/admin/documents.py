@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 from typer.main import get_command
 
-from deploy.admin import capacity
+from deploy.admin import capacity, signals
 from deploy.admin.configuration import configuration_page
 from deploy.admin.limit_meanings import MEANINGS
 from services.ingest import asyncapi
@@ -221,6 +221,17 @@ def _helps(command: Any, parent: Any, name: str) -> Iterator[str]:
             yield from _helps(inner, context, each)
 
 
+def logs_page() -> str:
+    """With every event that is logged."""
+    return _with_part((DOCS / "logs.md").read_text(), "events", signals.event_rows())
+
+
+def metrics_page() -> str:
+    """With every metric, and what its labels can be."""
+    page = _with_part((DOCS / "metrics.md").read_text(), "metrics", signals.metric_rows())
+    return _with_part(page, "labels", signals.label_rows())
+
+
 PAGES: Final = {
     "asyncapi.json": asyncapi_page,
     "callbacks.md": callbacks_page,
@@ -229,6 +240,8 @@ PAGES: Final = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "limits.md": limits_page,
+    "logs.md": logs_page,
+    "metrics.md": metrics_page,
     "performance.md": performance_page,
     "sandbox.md": sandbox_page,
 }

@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from prometheus_client import Gauge
 
 from services.fetcher.handler import FetchHandler, SourceBusy, until_available
 from services.fetcher.window import Slot, Window
@@ -22,7 +21,6 @@ from shared.observability import EVENTS_HANDLED
 from shared.process import Lifecycle, closed
 from shared.tracing import Span, about, processing
 
-IN_FLIGHT = Gauge("engine_fetcher_in_flight", "Mutations taken in and not passed on")
 log = structlog.get_logger()
 Taken = tuple[Slot, Record]
 
@@ -141,7 +139,6 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pace()
 
     def _pace(self) -> None:
-        IN_FLIGHT.set(self._window.in_flight)
         if self._consumer is None or self._leaving:
             return
         assigned, paused = self._consumer.assignment(), self._consumer.paused()

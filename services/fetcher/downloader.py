@@ -28,6 +28,7 @@ from shared.egress import (
     ParsedUrl,
     UrlRefused,
     check_url,
+    count_refusal,
     loggable,
 )
 from shared.errors import OUTCOME_CODES, DependencyUnavailable
@@ -43,7 +44,6 @@ HOST_WAIT_SECONDS: Final = 30.0  # for a place at a host
 TIGHT_BYTES: Final = 512 * limits.KIB
 
 DOWNLOADS = Counter("engine_downloads_total", "Downloads by outcome", ["outcome"])
-REFUSALS = Counter("engine_egress_refused_total", "Dials and URLs that the egress guard refused")
 log = structlog.get_logger()
 
 
@@ -73,8 +73,8 @@ class HttpDownloader:
         """The bytes behind a URL, or why they could not be had. The clock runs while there is a place at the host."""
         try:
             result = await self._bounded(check_url(url, self._policy))
-        except UrlRefused:
-            REFUSALS.inc()
+        except UrlRefused as error:
+            count_refusal(error)
             code = "source_unreachable"
         except TimeoutError:
             code = "source_unreachable"
@@ -143,7 +143,7 @@ class HttpDownloader:
                     raise
                 return await self._body(response)
         except EgressRefused as error:
-            REFUSALS.inc()
+            count_refusal(error)
             raise Failed("source_unreachable") from error
         except EgressBusy as error:
             raise SourceBusy from error
@@ -156,7 +156,7 @@ class HttpDownloader:
         try:
             following = check_url(str(target.url.join(location)), self._policy)
         except (UrlRefused, httpx2.InvalidURL, ValueError) as error:
-            REFUSALS.inc()
+            count_refusal(error)
             raise Failed("source_unreachable") from error
         if target.scheme == "https" and following.scheme != "https":
             raise Failed("source_unreachable")

@@ -22,6 +22,7 @@ from shared.dependencies import DEPENDENCIES
 from shared.egress import EgressPolicy, open_egress_client
 from shared.health import Health
 from shared.ledger import connected, databases
+from shared.metrics import watch_budget
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, run_service
@@ -56,6 +57,7 @@ async def run(settings: FetcherSettings, lifecycle: Lifecycle) -> None:
         )
         handler = FetchHandler(downloader, blobs, MongoLedger(databases(mongo)), publisher)
         window = Window[TopicPartition](settings.in_flight, SPAN)
+        watch_budget("mutations_in_fetch", settings.in_flight, lambda: window.in_flight)
         consumer = FetchConsumer(
             handler, DeadLetters(publisher), window, lifecycle, BATCH_RECORDS, settings.kafka_drain_seconds
         )

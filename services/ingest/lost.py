@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
+from prometheus_client import Counter
 
 from shared.errors import DependencyUnavailable
 from shared.ledger import APPLYING, OPEN, Document
+from shared.metrics import PUBLISHED_AGAIN
 from shared.outbox import publish_count, republish_pause
+from shared.topics import ACCEPTED
 from shared.turns import has_turn
 
+STANDING_STILL = Counter("engine_applying_stands_still_total", "Decided mutations that had to be taken up again")
 log = structlog.get_logger()
 BATCH: Final = 500
 ROUND_SECONDS: Final = 5.0
@@ -74,8 +78,10 @@ class LostEvents:
     @staticmethod
     def _report(lost: list[Document]) -> None:
         log.warning("mutation.published_again", mutations=[each["_id"] for each in lost])
+        PUBLISHED_AGAIN.labels(ACCEPTED).inc(len(lost))
         applying = [each["_id"] for each in lost if each["status"] == APPLYING]
         if applying:
+            STANDING_STILL.inc(len(applying))
             log.error("mutation.applying_stands_still", mutations=applying)
 
 

@@ -10,6 +10,7 @@ import structlog
 from services.ingest.api.app import build
 from services.ingest.api.body import BodyReader
 from services.ingest.api.gateway import Gateway
+from services.ingest.backlog import Backlog
 from services.ingest.command_consumer import CommandConsumer
 from services.ingest.command_handler import CommandHandler
 from services.ingest.intake import Intake
@@ -19,6 +20,7 @@ from services.ingest.ledger import MongoLedger
 from services.ingest.letters import KafkaLetters
 from services.ingest.lists import MongoLists
 from services.ingest.lost import RELAY_LEASE, LostEvents, watch
+from services.ingest.mongo_backlog import MongoBacklog
 from services.ingest.mongo_uploads import MongoUploads
 from services.ingest.outbox import MongoOutbox
 from services.ingest.oversight import Oversight
@@ -39,6 +41,7 @@ from shared.dead_letters import DeadLetters
 from shared.health import Health
 from shared.leases import Leases
 from shared.ledger import CONTROL_DATABASE, Client, connected, databases, open_database
+from shared.metrics import BUDGET_LIMIT, watch_budget
 from shared.observability import configure_logging
 from shared.process import Lifecycle, background, run_service
 from shared.resets import Resets
@@ -62,7 +65,8 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         keep_lease = partial(leases.hold, RELAY_LEASE, settings.lease_seconds)
         lost = LostEvents(outbox, partial(kafka.pipeline_passed, keep_lease), relay.publish_again)
         watch_lost = partial(watch, lost, keep_lease, ENVIRONMENTS, every)
-        jobs = (kafka.connect, relay.run, relay.recount, relay.look, watch_lost)
+        backlog = Backlog(MongoBacklog(patient_client), ENVIRONMENTS, leases.hold)
+        jobs = (kafka.connect, relay.run, relay.recount, relay.look, watch_lost, backlog.run)
         await stack.enter_async_context(background(health.watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
         ledger = MongoLedger(client, settings.mongodb_timeout_seconds)
@@ -90,6 +94,7 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
             ready=lambda: lifecycle.ready,
             health=health.report,
         )
+        _watch_budgets(settings, gateway)
         serving = serve(build(gateway), settings, lifecycle.fail, lambda: lifecycle.draining_seconds)
         await stack.enter_async_context(serving)
         lifecycle.start()
@@ -103,6 +108,12 @@ def _oversight(client: Client, kafka: PatientKafka, settings: IngestSettings) ->
     trail = MongoTrail(of_tenants, open_database(client, CONTROL_DATABASE))
     standing = Standing(of_tenants, kafka, settings)
     return Oversight(trail, standing, MongoResends(client, of_tenants), KafkaLetters(kafka, settings))
+
+
+def _watch_budgets(settings: IngestSettings, gateway: Gateway) -> None:
+    watch_budget("body_bytes", settings.http_bytes_in_flight, lambda: gateway.bodies.held)
+    watch_budget("uploads", settings.uploads_at_once, lambda: gateway.uploads.in_hand)
+    BUDGET_LIMIT.labels("http_requests").set(settings.http_connections)  # a connection carries one at a time
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from services.ingest.problems import ERRORS_SHOWN, Problem
 from shared import limits, topics
 from shared.events import Environment, Kind
 from shared.ledger import OWED, REJECTED, Document, MutationDocument
+from shared.metrics import FAILURES
 from shared.observability import OUTCOMES
 from shared.outbox import completed_event
 from shared.publisher import Outgoing
@@ -66,6 +67,7 @@ class Rejections:
         event = completed_event(command.environment, cast(Document, document))
         await self._publisher.publish_many([(topics.COMPLETED, event, traceparent)])
         OUTCOMES.labels(command.environment, command.kind or "unknown", REJECTED).inc()
+        FAILURES.labels("mutation", why.code).inc()
         codes = sorted({error.code for error in why.errors})  # never the members' names: they are the sender's words
         log.info("command.rejected", mutation=document["_id"], tenant=tenant, code=why.code, errors=codes)
 

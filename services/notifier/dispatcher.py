@@ -62,6 +62,16 @@ class FairDispatcher:
         self.has_room = asyncio.Event()  # set when a lane that was full is half empty
 
     @property
+    def active(self) -> int:
+        """Attempts under way."""
+        return len(self._running)
+
+    @property
+    def taken(self) -> int:
+        """Dispatches in memory, reserved ones included."""
+        return self._taken
+
+    @property
     def free(self) -> int:
         """How many more dispatches fit into memory."""
         return 0 if self._stopping else self._room.in_memory - self._taken

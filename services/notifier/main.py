@@ -39,6 +39,7 @@ from shared.errors import DependencyUnavailable
 from shared.events import MutationCompleted
 from shared.health import Health
 from shared.ledger import Client, connected, databases
+from shared.metrics import watch_budget
 from shared.observability import configure_logging
 from shared.offsets import open_offsets
 from shared.process import Lifecycle, background, health_app, health_server, run_service
@@ -161,6 +162,8 @@ async def run(settings: NotifierSettings, lifecycle: Lifecycle) -> None:
         open_egress_client(policy, user_agent=USER_AGENT, limits=connections) as http,
     ):
         deliverer = Deliverer(settings, client, http)
+        watch_budget("callbacks_in_flight", settings.callbacks_in_flight, lambda: deliverer.dispatcher.active)
+        watch_budget("callbacks_in_memory", settings.callbacks_waiting, lambda: deliverer.dispatcher.taken)
         # Intake ends first, then what is in flight, then the connections.
         async with deliverer.running(lifecycle), consuming(settings, deliverer, publisher, lifecycle, health):
             lifecycle.start()

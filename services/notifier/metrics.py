@@ -5,11 +5,14 @@ from typing import Final
 from prometheus_client import Counter, Histogram
 
 from services.notifier.dispatch import Dispatched, FailedDispatch
+from shared.deliveries import ATTEMPT_ERRORS
 
 ATTEMPTS: Final = Counter("engine_callback_attempts_total", "Callback attempts by result", ["result"])
 ATTEMPT_SECONDS: Final = Histogram("engine_callback_seconds", "How long receivers took", buckets=(0.05, 0.5, 2, 5, 15))
 ENDED: Final = Counter("engine_deliveries_ended_total", "Deliveries that ended, by status", ["status"])
 UNPUBLISHED: Final = Counter("engine_outcomes_unpublished_total", "Outcomes that a tenant's topic did not take")
+for _result in ATTEMPT_ERRORS:  # the first one of each must be seen to be a rise
+    ATTEMPTS.labels(_result)
 
 
 def count(dispatched: Dispatched) -> None:

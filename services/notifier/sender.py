@@ -7,13 +7,12 @@ from typing import Final
 
 import httpx2
 from aiohttp import ClientError
-from prometheus_client import Counter
 
 from services.notifier.courier import BROKEN, TIMEOUT, UNREACHABLE
 from services.notifier.dispatch import Answer
 from shared import limits
 from shared.deliveries import AttemptError
-from shared.egress import EgressPolicy, EgressRefused, EgressStarved, UrlRefused, check_url
+from shared.egress import EgressPolicy, EgressRefused, EgressStarved, UrlRefused, check_url, count_refusal
 from shared.errors import DependencyUnavailable
 
 USER_AGENT: Final = "MutationEngine-Webhooks/1"
@@ -24,7 +23,6 @@ FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL, ClientError, ValueError,
 # ValueError: UrlRefused, and what parsing a hostile Location may raise.
 # A closed port, a filtered one and a name without an address look like a refused one.
 NO_CONNECTION: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol)
-REFUSED = Counter("engine_callbacks_refused_total", "Callbacks that the egress guard refused to dial")
 
 
 class HttpSender:
@@ -97,7 +95,7 @@ def _milliseconds(started: float) -> int:
 def _error_of(error: Exception) -> AttemptError:
     """One neutral word: whoever reads the attempt can't tell a refused address from a dead one."""
     if isinstance(error, (EgressRefused, UrlRefused)):
-        REFUSED.inc()
+        count_refusal(error)
         return UNREACHABLE
     if isinstance(error, NO_CONNECTION):
         return UNREACHABLE

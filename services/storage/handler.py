@@ -21,6 +21,7 @@ from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
 from shared.events import Environment, FetchTimes, FileError, MutationFetched, Place, StagedObject
 from shared.ledger import ACCEPTED, APPLYING, Document
+from shared.metrics import MUTATION_SECONDS, count_failures
 from shared.observability import EVENTS_UNKNOWN, LATE_WRITES, OUTCOMES
 from shared.outbox import completed_event
 
@@ -109,6 +110,10 @@ class StorageHandler:
         for work, made in decided:
             work.mutation |= {"status": made.status, "outcome": made.outcome, "owed": True}
             OUTCOMES.labels(environment, work.mutation["kind"], made.status).inc()
+            count_failures(made.outcome)
+            MUTATION_SECONDS.labels(environment).observe(
+                (datetime.now(UTC) - work.mutation["createdAt"]).total_seconds()
+            )
             log.info("mutation.ended", mutation=work.id, status=made.status, tenant=work.mutation["tenant"])
             work.came = traces.get(work.id, work.came)
         ended = [work for work, _ in decided] + over

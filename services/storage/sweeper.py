@@ -11,7 +11,9 @@ from services.storage.ports import Publisher
 from shared.errors import DependencyUnavailable
 from shared.events import Environment, MutationCompleted
 from shared.ledger import Document
+from shared.metrics import PUBLISHED_AGAIN
 from shared.outbox import completed_event, republish_pause
+from shared.topics import COMPLETED
 
 log = structlog.get_logger()
 ENVIRONMENTS: Final[tuple[Environment, ...]] = ("live", "sandbox")
@@ -68,6 +70,7 @@ class Sweeper:
         lost = [each for each in await self._ledger.owed(environment, now, BATCH) if each["_id"] in due]
         if lost:
             log.warning("outcome.published_again", mutations=[each["_id"] for each in lost])
+            PUBLISHED_AGAIN.labels(COMPLETED).inc(len(lost))
             await self._publisher.completed(_announcements(environment, lost))
             now = datetime.now(UTC)
             await self._ledger.announced(environment, {each["_id"]: now + _next_pause(each) for each in lost})

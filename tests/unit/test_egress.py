@@ -84,6 +84,14 @@ async def test_name_with_any_refused_address_is_refused(server: Server, addresse
     assert server.connections == 0
 
 
+async def test_each_refusal_has_a_code_for_those_who_run_the_service() -> None:
+    async with open_egress_client(ONE_ADDRESS, user_agent="t", resolver=names(bad=[DECOY])) as client:
+        for url, code in (("http://bad.example/", "name_not_allowed"), (f"http://{DECOY}/", "address_not_allowed")):
+            with pytest.raises(EgressRefused) as refused:
+                await client.get(url)
+            assert refused.value.code == code
+
+
 async def test_name_that_changes_its_address_is_refused_at_the_next_dial(server: Server) -> None:
     answers = iter([["127.0.0.1"], [DECOY]])
 

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import orjson
+from prometheus_client import Counter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,6 +14,8 @@ from shared.ledger import MutationDocument
 ACCEPTED_MESSAGE: Final = "The mutation request has been accepted for processing."
 PROBLEM_TYPE: Final = "application/problem+json"
 JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+PROBLEMS = Counter("engine_http_problems_total", "Refusals by their code, as in docs/errors.md", ["code"])
+PROBLEMS.labels("internal_error")  # the first one must be seen to be a rise
 NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -59,6 +62,7 @@ def acknowledged(request: Request, message: str, data: Any) -> Response:
 
 def problem(refusal: Problem, instance: str, sandbox: bool) -> Response:
     """Any refusal."""
+    PROBLEMS.labels(refusal.code).inc()
     content = orjson.dumps(refusal.document(instance, sandbox))
     return Response(content, refusal.status, NO_STORE | refusal.headers, PROBLEM_TYPE)
 

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prometheus_client import Gauge
 from starlette.requests import Request
 
 from services.ingest.api.pieces import Pace, check_length, pieces, too_large
@@ -15,7 +14,6 @@ from services.ingest.problems import Problem
 from shared import limits
 
 ADVICE: Final = "send large files by URL"
-IN_FLIGHT = Gauge("engine_body_bytes_in_flight", "Bytes of request bodies in memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,10 @@ class BodyReader:
             yield Body(await parsed(text), size)
         finally:
             self._budget.give_back(tenant, size)
-            IN_FLIGHT.set(self.held)
 
     def _take(self, tenant: str | None, size: int) -> None:
         if not self._budget.take(tenant, size):
             raise Problem("over_capacity", headers={"Retry-After": "5"})
-        IN_FLIGHT.set(self.held)
 
 
 def _check_type(request: Request) -> None:

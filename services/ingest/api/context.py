@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 from services.ingest.api.answers import problem
 from services.ingest.api.framing import check_frame
 from services.ingest.problems import Problem
+from shared.metrics import BUDGET_USED
 from shared.observability import next_traceparent
 from shared.tracing import NOTHING, Span, span
 
@@ -22,7 +23,10 @@ MEANT: Final = "Send true or false in x-api-sandbox, once; behind /sandbox only 
 FIXED: Final = "/sandbox/reset"  # a path of its own: no prefix
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: not worth a trace
 REQUESTS = Counter("engine_http_requests_total", "Answers by method, route and status", ["method", "route", "status"])
-SECONDS = Histogram("engine_http_request_seconds", "From the request's headers to the end of the answer", ["route"])
+SECONDS = Histogram(
+    "engine_http_request_seconds", "From the request's headers to the end of the answer", ["method", "route"]
+)
+IN_PROGRESS: Final = BUDGET_USED.labels("http_requests")
 METHODS: Final = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"})
 log = structlog.get_logger()
 
@@ -51,6 +55,7 @@ class RequestContext:
         step = NOTHING if scope["path"] in PROBES else span(asked, sent, "server")
         traceparent = step.traceparent or next_traceparent(sent)
         state.update(request_id=request_id, traceparent=traceparent, instance=scope["path"])
+        IN_PROGRESS.inc()
         if asked == "HEAD":
             scope["method"] = "GET"
 
@@ -71,10 +76,11 @@ class RequestContext:
                 # The answer was given by the handler of Exception; nothing of the bug reaches the client.
                 log.exception("request_failed", request_id=request_id, method=asked, path=state["instance"])
             finally:
+                IN_PROGRESS.dec()
                 route = getattr(scope.get("route"), "path", "unknown")
                 method = asked if asked in METHODS else "other"
                 REQUESTS.labels(method, route, status).inc()
-                SECONDS.labels(route).observe(time.perf_counter() - began)
+                SECONDS.labels(method, route).observe(time.perf_counter() - began)
                 _tell(step, method, route, status)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
