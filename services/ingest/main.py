@@ -2,8 +2,10 @@
 
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -49,6 +51,8 @@ from shared.tenant_registry import open_registry
 from shared.tenant_topics import KafkaTopics
 from shared.tenants import open_tenants
 
+Job = Callable[[], Coroutine[Any, Any, None]]
+
 
 async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
     """Build everything, work until told to stop."""
@@ -65,8 +69,7 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         keep_lease = partial(leases.hold, RELAY_LEASE, settings.lease_seconds)
         lost = LostEvents(outbox, partial(kafka.pipeline_passed, keep_lease), relay.publish_again)
         watch_lost = partial(watch, lost, keep_lease, ENVIRONMENTS, every)
-        backlog = Backlog(MongoBacklog(patient_client), ENVIRONMENTS, leases.hold)
-        jobs = (kafka.connect, relay.run, relay.recount, relay.look, watch_lost, backlog.run)
+        jobs = (kafka.connect, relay.run, relay.recount, relay.look, watch_lost, _counting(patient_client, leases))
         await stack.enter_async_context(background(health.watch_loop_lag, *jobs, on_failure=lifecycle.fail))
 
         ledger = MongoLedger(client, settings.mongodb_timeout_seconds)
@@ -101,6 +104,10 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         structlog.get_logger().info("service.ready")
         await lifecycle.stopping.wait()
         await asyncio.sleep(min(settings.notice_seconds, lifecycle.draining_seconds))
+
+
+def _counting(client: Client, leases: Leases) -> Job:
+    return Backlog(MongoBacklog(client), ENVIRONMENTS, leases.hold).run
 
 
 def _oversight(client: Client, kafka: PatientKafka, settings: IngestSettings) -> Oversight:
