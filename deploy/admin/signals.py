@@ -20,9 +20,9 @@ def label_rows() -> list[str]:
 
 def event_rows() -> list[str]:
     """Every logged event, with its levels and fields from all places that log it."""
-    rows = []
+    rows, events = [], code_search.events()
     for name, meaning in EVENTS.items():
-        found = [each for each in code_search.events() if name in _names(each)]
+        found = [each for each in events if name in _names(each)]
         levels = " or ".join(sorted({level for each in found for level in each.levels}))
         fields = sorted({field for each in found for field in each.fields} - {"exc_info"})
         where = ", ".join(sorted({_where(each.file) for each in found}))
