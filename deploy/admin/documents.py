@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import typer
-from typer.main import get_command
-
 from deploy.admin import capacity, signals
+from deploy.admin.command_page import cli_page
 from deploy.admin.configuration import configuration_page
 from deploy.admin.limit_meanings import MEANINGS
 from services.ingest import asyncapi
@@ -198,29 +197,6 @@ def asyncapi_page() -> str:
     return json.dumps(asyncapi.document(), indent=2) + "\n"
 
 
-def cli_page() -> str:
-    """What --help says, of every command."""
-    from deploy.admin.__main__ import EPILOG, NAME, app  # which imports this module
-
-    intro = (
-        f"`./{NAME}` in the repository, `{NAME}` in the image. {NOTE}\n\n{EPILOG}\n"
-        f"Shell completion: `{NAME} --install-completion`. The stack of this machine: [quickstart](quickstart.md); "
-        "rehearsing failures: [lab](lab.md); what to look at when: [operations](operations.md).\n"
-    )
-    return f"# The command line\n\n{intro}" + "".join(_helps(get_command(app), None, NAME))
-
-
-def _helps(command: Any, parent: Any, name: str) -> Iterator[str]:
-    context = typer.Context(command, parent=parent, info_name=name, terminal_width=100)
-    if not hasattr(command, "list_commands"):
-        yield f"\n## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"
-        return
-    for each in command.list_commands(context):
-        inner = command.get_command(context, each)
-        if not inner.hidden:
-            yield from _helps(inner, context, each)
-
-
 def logs_page() -> str:
     """With every event that is logged."""
     return _with_part((DOCS / "logs.md").read_text(), "events", signals.event_rows())
@@ -237,7 +213,7 @@ PAGES: Final = {
     "callbacks.md": callbacks_page,
     "capacity.md": capacity_page,
     "configuration.md": configuration_page,
-    "cli.md": cli_page,
+    "cli.md": partial(cli_page, NOTE),
     "errors.md": errors_page,
     "limits.md": limits_page,
     "logs.md": logs_page,
