@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -208,7 +208,7 @@ def metrics_page() -> str:
     return _with_part(page, "labels", signals.label_rows())
 
 
-PAGES: Final = {
+PAGES: Final[dict[str, Callable[[], str]]] = {
     "asyncapi.json": asyncapi_page,
     "callbacks.md": callbacks_page,
     "capacity.md": capacity_page,
