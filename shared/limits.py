@@ -40,6 +40,11 @@ TENANT_RATE: Final = 1000  # requests a second of a tenant in the long run, a pr
 TENANT_BURST: Final = 2000  # at once
 TENANT_SHARE: Final = 0.75  # of the bytes in flight and of the uploads at once, at most
 
+# Waiting for the end of a mutation
+WAIT_SECONDS: Final = 60
+STREAM_SECONDS: Final = 300  # of events; then the client comes again
+MUTATIONS_WATCHED: Final = 512  # that clients wait for at once, a process; each client holds a connection
+
 # Lists
 PAGE_SIZE: Final = 100  # at most
 PAGE_SIZE_DEFAULT: Final = 25

@@ -1,7 +1,7 @@
 """In-memory ports of ingest, and an HTTP client on its real application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from services.ingest.api.gateway import Gateway
 from services.ingest.intake import Intake
 from services.ingest.rates import RateLimits
 from services.ingest.uploads import UploadRules, Uploads, Usage
+from services.ingest.watches import Watches
 from shared.addresses import EgressPolicy
 from shared.content.judge import judge_bytes
 from shared.errors import DependencyUnavailable
@@ -54,6 +55,8 @@ class InMemoryLedger:
         self.versions: dict[tuple[str, str, str, str], int] = {}
         self.away = False
         self.loses_answers = False
+        self.looks: list[list[str]] = []  # the ids of each look at statuses
+        self.reads: list[list[str]] = []  # the ids of each read of whole documents
 
     async def claim(self, environment: str, document: MutationDocument, records: list[str]) -> MutationDocument:
         held = await self.find(environment, document["tenant"], document["key"])
@@ -86,11 +89,20 @@ class InMemoryLedger:
     async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
         self._reach()
         all_documents = self.documents[environment].values()
-        return next((one for one in all_documents if one["tenant"] == tenant and one["key"] == key), None)
+        # Copies, as from a server: what changes later has not changed in what was read before.
+        return next((one.copy() for one in all_documents if one["tenant"] == tenant and one["key"] == key), None)
 
     async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
         self._reach()
-        return [self.documents[environment][one] for one in ids]
+        self.reads.append(ids)
+        found = self.documents[environment]
+        return [found[one].copy() for one in ids if one in found]
+
+    async def statuses(self, environment: str, ids: list[str]) -> dict[str, str]:
+        self.looks.append(ids)
+        self._reach()
+        found = self.documents[environment]
+        return {one: found[one]["status"] for one in ids if one in found}
 
     async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
         self._reach()
@@ -246,6 +258,7 @@ class IngestStand:
         rules: UploadRules | None = None,
         real_uploads: Uploads | None = None,
         rates: RateLimits | None = None,
+        watches: Callable[[InMemoryLedger], Watches] = Watches,
     ) -> None:
         self.uploads, self.later = InMemoryUploads(), timedelta()
         self.keys, self.ledger = InMemoryKeys(), InMemoryLedger()
@@ -256,6 +269,7 @@ class IngestStand:
         self.oversight = OversightStand()
         self.ready, self.stuck = True, ""
         self.bodies = bodies or BodyReader()
+        self.watches = watches(self.ledger)
         self.gateway = Gateway(
             keys=self.keys,
             rates=rates or RateLimits(),
@@ -264,6 +278,7 @@ class IngestStand:
             ledger=self.ledger,
             reads=self.reads,
             lists=InMemoryLists(self.reads.records, self.reads.stored),
+            watches=self.watches,
             downloads=self.blobs,
             uploads=real_uploads
             or Uploads(self.uploads, self.blobs, judge_bytes, rules, now=lambda: datetime.now(UTC) + self.later),

@@ -82,6 +82,8 @@ INGEST: Final = {
     "upload_quota_bytes": Meaning("Unassigned temporary uploads of a tenant; 429 beyond it"),
     "upload_quota_files": Meaning("Their number; 429 beyond it"),
     "uploads_at_once": Meaning("Temporary uploads at once; 503 beyond it. Each may spool one file"),
+    "mutations_watched": Meaning("Mutations that clients wait for at once, by `wait` or `/events`; 503 beyond it"),
+    "watch_seconds": Meaning("Between two looks at those: one query for all of them"),
     "spool_directory": Meaning(
         "Where files are spooled: a disk, not memory; the system's temporary directory when not set"
     ),

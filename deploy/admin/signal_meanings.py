@@ -3,7 +3,8 @@
 from typing import Final
 
 LABELS: Final = {
-    "budget": "`body_bytes` (bodies in memory), `uploads` (requests under way), `http_requests` (limit: connections,"
+    "budget": "`body_bytes` (bodies in memory), `uploads` (requests under way), `mutations_watched` (that"
+    " clients wait for), `http_requests` (limit: connections,"
     " which carry one each), `mutations_in_fetch`, `callbacks_in_flight`, `callbacks_in_memory`, `publish_bytes`"
     " (wait for Kafka's acknowledgement)",
     "code": "a code of [errors.md](errors.md); of refusals by the egress guard `invalid_url`, `url_not_allowed` (by its"
@@ -105,4 +106,5 @@ EVENTS: Final = {
     "traces.lost": "The collector of traces did not take them; nothing else is affected",
     "uploads.expired": "Temporary uploads were not assigned in time and are gone",
     "uploads.stored": "Temporary uploads were taken in",
+    "watches.blind": "MongoDB is away; those who wait for mutations learn nothing meanwhile",
 }

@@ -132,6 +132,14 @@ class MongoLedger:
             found = {document["_id"]: document async for document in cursor}
         return [cast(MutationDocument, found[name]) for name in ids if name in found]
 
+    async def statuses(self, environment: str, ids: list[str]) -> dict[str, str]:
+        """The status of each by id, in one query; what is not there is left out."""
+        async with translated():
+            cursor = self._databases[environment].mutations.find(
+                {"_id": {"$in": ids}}, {"status": 1}, batch_size=len(ids)
+            )
+            return {document["_id"]: document["status"] async for document in cursor}
+
     async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:
         """Whether the tenant has this record, not erased, or an open create of it."""
         place = f"{tenant}/{record_type}/{record_id}"

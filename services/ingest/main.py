@@ -36,6 +36,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.standing import Standing
 from services.ingest.trail import MongoTrail
 from services.ingest.uploads import Uploads
+from services.ingest.watches import Pace, Watches
 from shared.addresses import EgressPolicy
 from shared.blobs import open_blobs
 from shared.content.judge import judge_bytes
@@ -78,7 +79,8 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         commands = CommandHandler(intake, Rejections(ledger, kafka), policy)
         consumer = CommandConsumer(settings, commands, DeadLetters(kafka), lambda: lifecycle.draining_seconds)
         health.watch(consumer.stuck)
-        await stack.enter_async_context(background(consumer.consume, on_failure=lifecycle.fail))
+        watches = Watches(ledger, settings.mutations_watched, Pace(look=settings.watch_seconds))
+        await stack.enter_async_context(background(consumer.consume, watches.run, on_failure=lifecycle.fail))
         gateway = Gateway(
             keys=open_tenants(client, settings),
             rates=RateLimits(settings.tenant_rate, settings.tenant_burst),
@@ -87,6 +89,7 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
             ledger=ledger,
             reads=MongoReads(databases(client)),
             lists=MongoLists(databases(client)),
+            watches=watches,
             downloads=blobs,
             uploads=Uploads(MongoUploads(databases(client)), blobs, judge_bytes, settings.upload_rules()),
             resets=Resets(client),
@@ -100,10 +103,16 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         _watch_budgets(settings, gateway)
         serving = serve(build(gateway), settings, lifecycle.fail, lambda: lifecycle.draining_seconds)
         await stack.enter_async_context(serving)
-        lifecycle.start()
-        structlog.get_logger().info("service.ready")
-        await lifecycle.stopping.wait()
-        await asyncio.sleep(min(settings.notice_seconds, lifecycle.draining_seconds))
+        await _until_told(settings, lifecycle, watches)
+
+
+async def _until_told(settings: IngestSettings, lifecycle: Lifecycle, watches: Watches) -> None:
+    """Work until load balancers have seen that we leave; who waits for a mutation goes at once, to another gateway."""
+    lifecycle.start()
+    structlog.get_logger().info("service.ready")
+    await lifecycle.stopping.wait()
+    watches.close()
+    await asyncio.sleep(min(settings.notice_seconds, lifecycle.draining_seconds))
 
 
 def _counting(client: Client, leases: Leases) -> Job:
@@ -119,6 +128,7 @@ def _oversight(client: Client, kafka: PatientKafka, settings: IngestSettings) ->
 
 def _watch_budgets(settings: IngestSettings, gateway: Gateway) -> None:
     watch_budget("body_bytes", settings.http_bytes_in_flight, lambda: gateway.bodies.held)
+    watch_budget("mutations_watched", settings.mutations_watched, lambda: gateway.watches.held)
     watch_budget("uploads", settings.uploads_at_once, lambda: gateway.uploads.in_hand)
     BUDGET_LIMIT.labels("http_requests").set(settings.http_connections)  # a connection carries one at a time
 

@@ -28,6 +28,8 @@ class IngestSettings(EngineSettings):
     upload_quota_bytes: int = Field(default=limits.UPLOAD_QUOTA_BYTES, ge=0)  # of unassigned files, a tenant
     upload_quota_files: int = Field(default=limits.UPLOAD_QUOTA_FILES, ge=0)
     uploads_at_once: int = Field(default=limits.UPLOADS_AT_ONCE, ge=1)  # requests; each may spool one file
+    mutations_watched: int = Field(default=limits.MUTATIONS_WATCHED, ge=1)  # that clients wait for, a process
+    watch_seconds: float = Field(default=0.5, gt=0)  # between two looks at those
     spool_directory: Path | None = None  # the system's temporary directory when not set; should be a disk
     # The driver looks for a server every half second, so 1.5 s would last up to 2.0; 0 would be no time-out at all.
     mongodb_timeout_seconds: float = Field(default=1.4, ge=0.1)

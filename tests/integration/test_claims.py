@@ -223,3 +223,14 @@ async def test_claims_that_wait_for_an_absent_database_fail_together(servers: di
         assert {type(each) for each in ended} == {DependencyUnavailable}
         assert clock() - began < len(appends) * seconds, "one after the other"
         await client.close()
+
+
+async def test_statuses_of_many_come_in_one_answer(gateways: list[MongoLedger], live: Any) -> None:
+    documents = [mutation(status=("accepted", "completed")[n % 2]) for n in range(500)]
+    await live.mutations.insert_many(documents)
+    absent = new_id()
+
+    found = await gateways[0].statuses("live", [*(each["_id"] for each in documents), absent])
+
+    assert found == {each["_id"]: each["status"] for each in documents}
+    assert await gateways[0].statuses("sandbox", list(found)) == {}

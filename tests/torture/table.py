@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from tests.torture import fairness, hostile_urls, joins, kills, outages, poison, restarts, slow_connections, stops
+from tests.torture import (
+    fairness,
+    hostile_urls,
+    joins,
+    kills,
+    outages,
+    poison,
+    restarts,
+    rolling,
+    slow_connections,
+    stops,
+)
 from tests.torture.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -24,6 +35,15 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         "joins",
         "60 joins and leaves in 5 minutes with slow handlers on Apache Kafka: 0 lost, 0 double effects",
         joins.play,
+        brokers=("kafka",),
+        short_broker="kafka",
+    ),
+    Scenario(
+        "rolling",
+        "Two replicas of every service restarted by SIGTERM, one after another, four times, during load: 0 lost, 0 5xx "
+        "but 503 with Retry-After, no answer cut off, no callback late by more than the longest restart, ready within "
+        "3 s of the start",
+        rolling.play,
         brokers=("kafka",),
         short_broker="kafka",
     ),

@@ -17,6 +17,7 @@ from services.ingest.api import (
     attachments,
     console,
     docs,
+    events,
     failures,
     health,
     mutations,
@@ -50,7 +51,20 @@ def build(gateway: Gateway) -> ASGIApp:
     lists = (*record_lists.routers, attachment_list.router)  # first: /candidates/find is no id
     for router in (*lists, *records.routers, *record_files.routers):
         app.include_router(router)
-    parts = (temporary, assign, attachments, mutations, sandbox, schema, admin, *OVERSIGHT, health, docs, console)
+    parts = (
+        temporary,
+        assign,
+        attachments,
+        mutations,
+        events,
+        sandbox,
+        schema,
+        admin,
+        *OVERSIGHT,
+        health,
+        docs,
+        console,
+    )
     for part in parts:
         app.include_router(part.router)
     failures.attach(app)

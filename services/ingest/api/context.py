@@ -34,8 +34,8 @@ log = structlog.get_logger()
 class RequestContext:
     """Puts `request_id`, `traceparent`, `began`, `sandbox` and `instance` into the request's state; strips `/sandbox`.
 
-    Header `fields` that are in the state when the answer begins go out with it. HEAD is a GET whose answer loses its
-    body, on every route.
+    Header `fields` that are in the state when the answer begins go out with it; `waited` are seconds that the client
+    asked to wait. HEAD is a GET whose answer loses its body, on every route.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -49,7 +49,7 @@ class RequestContext:
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of repeated ones the first counts
         request_id = _request_id(headers.get(b"x-request-id"))
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["began"] = datetime.now(UTC)
+        state.update(began=datetime.now(UTC), head=scope["method"] == "HEAD")
         status, began, asked = 500, time.perf_counter(), scope["method"]
         sent = headers.get(b"traceparent", b"").decode("latin-1")
         step = NOTHING if scope["path"] in PROBES else span(asked, sent, "server")
@@ -80,7 +80,8 @@ class RequestContext:
                 route = getattr(scope.get("route"), "path", "unknown")
                 method = asked if asked in METHODS else "other"
                 REQUESTS.labels(method, route, status).inc()
-                SECONDS.labels(method, route).observe(time.perf_counter() - began)
+                # How long a client wished to wait says nothing of how slow we are.
+                SECONDS.labels(method, route).observe(time.perf_counter() - began - state.get("waited", 0.0))
                 _tell(step, method, route, status)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:

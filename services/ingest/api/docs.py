@@ -27,8 +27,9 @@ STEERED: Final[tuple[type[BaseModel], ...]] = (
 PAYLOADS: Final = (*(each.create for each in RECORD_TYPES.values()), *STEERED)
 ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     schemas_out.AcceptedAnswer, schemas_out.ProblemAnswer, schemas_out.RecordAnswer, schemas_out.AttachmentAnswer,
-    schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.ResetAnswer,
-    schemas_pages.RecordsPage, schemas_pages.RecordsAnswer, schemas_pages.AttachmentsPage, schemas_out.UploadedFiles,
+    schemas_out.AttachmentsAnswer, schemas_out.LinkAnswer, schemas_out.MutationAnswer, schemas_out.MutationState,
+    schemas_out.ResetAnswer, schemas_pages.RecordsPage, schemas_pages.RecordsAnswer, schemas_pages.AttachmentsPage,
+    schemas_out.UploadedFiles,
 )  # fmt: skip
 ADMINISTRATION: Final[tuple[type[BaseModel], ...]] = (
     TenantPayload, ResendPayload, ReplayPayload,

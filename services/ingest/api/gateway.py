@@ -21,6 +21,7 @@ from services.ingest.ports import Downloads, Ledger, Lists, Reads, Registry, Res
 from services.ingest.problems import FieldError, Problem
 from services.ingest.rates import RateLimits
 from services.ingest.uploads import Uploads
+from services.ingest.watches import Watches
 from shared import limits
 from shared.addresses import EgressPolicy
 from shared.tenants import KeyHolder
@@ -40,6 +41,7 @@ class Gateway:
     ledger: Ledger
     reads: Reads
     lists: Lists
+    watches: Watches
     downloads: Downloads
     uploads: Uploads
     resets: Resets

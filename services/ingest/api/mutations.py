@@ -1,108 +1,56 @@
-"""What became of a write: the ledger's view of a mutation, by its idempotency key."""
+"""What became of a write: the ledger's view of a mutation, by its idempotency key, at once or when it has ended."""
 
 import re
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.api import answers, describe
+from services.ingest.api import answers, describe_mutations, parameters
+from services.ingest.api.events import leaving
 from services.ingest.api.gateway import gateway_of
-from services.ingest.problems import Problem
-from services.ingest.rejections import NO_KEY, is_rejection
+from services.ingest.api.mutation_views import found, head, view
+from services.ingest.problems import unavailable
 from shared import ledger as states
-from shared.ledger import MutationDocument
+from shared import limits
 
 router = APIRouter(tags=["mutations"])
-KEY: Final = re.compile(r"[A-Za-z0-9_.:+=~@-]{1,255}(#[0-9]{1,2})?")
-ATTEMPT: Final = ("n", "at", "status", "ms", "answer", "error")
+PREFERRED: Final = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(;.*)?", re.IGNORECASE)
 
 
-@router.get(
-    "/mutations/{idempotencyKey}",
-    **describe.read("MutationAnswer", "See what became of a write", "mutation_not_found"),
-)
+@router.get("/mutations/{idempotencyKey}", **describe_mutations.mutation())
 async def read(request: Request) -> Response:
     """Status, files, errors and callbacks; a request for several records lists its members (`<key>#n`, `#` as %23).
 
-    A rejected command has taken no key: it is found under the mutation id in its outcome.
+    A rejected command has taken no key: it is found under the mutation id in its outcome. With `wait` the answer comes
+    when the mutation has ended, or after so many seconds, or sooner: then it has the present state.
     """
     gateway = gateway_of(request)
     caller = await gateway.caller(request)
     key: str = request.path_params["idempotencyKey"]
-    document = None
-    if KEY.fullmatch(key):
-        document = await gateway.ledger.find(caller.environment, caller.tenant, key)
-    if document is None and is_rejection(key):
-        document = await gateway.ledger.find(caller.environment, caller.tenant, NO_KEY + key)
-    if document is None:
-        raise Problem("mutation_not_found", "No mutation has this idempotency key.")
-    if document["status"] == states.BATCH:
-        members = await gateway.ledger.members(caller.environment, document["members"])
-    else:
-        members = [document]
-    ids = [member["_id"] for member in members]
-    deliveries = await gateway.reads.deliveries(caller.environment, caller.tenant, ids)
-    views = [_view(member, deliveries.get(member["_id"])) for member in members]
-    return answers.found(request, _head(document, views) if document["status"] == states.BATCH else views[0])
+    preferred = _preferred(request)
+    seconds = parameters.number(request, "wait", preferred or 0, limits.WAIT_SECONDS, least=0)
+    document, mutations = await found(gateway, caller, key)
+    if seconds and any(each["status"] in states.OPEN for each in mutations):
+        with gateway.watches.open(caller.environment, caller.tenant, mutations) as watch:
+            if watch.over:
+                raise unavailable("This gateway is being restarted: ask again.")
+            async with leaving(request.receive, watch):
+                await watch.end(seconds)
+        request.state.waited = watch.waited
+        document, mutations = await found(gateway, caller, key)
+    deliveries = await gateway.reads.deliveries(caller.environment, caller.tenant, [each["_id"] for each in mutations])
+    views = [view(each, deliveries.get(each["_id"])) for each in mutations]
+    answer = answers.found(request, head(document, views) if document["status"] == states.BATCH else views[0])
+    if preferred == seconds:
+        answer.headers["Preference-Applied"] = f"wait={seconds}"
+    return answer
 
 
-def _head(document: MutationDocument, members: list[dict[str, Any]]) -> dict[str, Any]:
-    own = {"idempotencyKey": document["key"], "mutationId": document["_id"], "kind": document["kind"]}
-    return own | {"status": states.BATCH, "createdAt": document["createdAt"], "members": members}
-
-
-def _view(document: MutationDocument, delivery: dict[str, Any] | None) -> dict[str, Any]:
-    outcome = document.get("outcome") or {}
-    places = document.get("places") or [{}]
-    record = outcome.get("record") or document.get("record")
-    return {
-        "idempotencyKey": document.get("claimedKey") if document["status"] == states.REJECTED else document["key"],
-        "mutationId": document["_id"],
-        "kind": document.get("kind"),
-        "status": document["status"],
-        "sequence": places[0].get("sequence"),
-        "record": record,
-        "records": outcome.get("records") or document.get("records") or ([record] if record else []),
-        "attachments": outcome.get("attachments") if outcome else _pending(document),
-        "removed": outcome.get("removed"),
-        "error": outcome.get("error"),
-        "callback": "callbackUrl" in document or delivery is not None,
-        "createdAt": document["createdAt"],
-        "deadline": document.get("deadline"),
-        "endedAt": document.get("endedAt"),
-        "deliveries": [_delivery(delivery)] if delivery else [],
-    }
-
-
-def _pending(document: MutationDocument) -> list[dict[str, Any]]:
-    """The files of a mutation without outcome; what was fetched so far may still be refused."""
-    files = document.get("files", {})
-    return [
-        {
-            "id": file_id,
-            "field": files.get(file_id, {}).get("field"),
-            "filename": files.get(file_id, {}).get("filename"),
-            "status": "pending",
-            "error": None,
-        }
-        for file_id in document.get("fileIds", ())
-    ]
-
-
-def _delivery(delivery: dict[str, Any]) -> dict[str, Any]:
-    attempts = [{name: attempt.get(name) for name in ATTEMPT} for attempt in delivery.get("attempts", ())]
-    leased_until = delivery.get("leaseUntil")
-    in_flight = leased_until is not None and leased_until > datetime.now(UTC)
-    return {
-        "status": delivery["status"],
-        "attempt": delivery["attempt"],
-        "inFlight": in_flight,
-        # While it is leased this is the lease's end, which says nothing of the next attempt.
-        "nextAt": None if in_flight else delivery["nextAt"],
-        "createdAt": delivery.get("createdAt"),
-        "endedAt": delivery.get("endedAt"),
-        "attempts": attempts,
-    }
+def _preferred(request: Request) -> int | None:
+    """Seconds of `Prefer: wait` (RFC 7240); a preference that can't be met is met as far as it can, or ignored."""
+    parts = (part for value in request.headers.getlist("prefer") for part in value.split(","))
+    wishes = (PREFERRED.fullmatch(part) for part in parts)
+    wish = next((int(one[1]) for one in wishes if one), None)
+    return None if wish is None else min(wish, limits.WAIT_SECONDS)

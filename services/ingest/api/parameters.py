@@ -39,14 +39,14 @@ def text(request: Request, name: str) -> str | None:
     return values[0] if values else None
 
 
-def number(request: Request, name: str, default: int, largest: int) -> int:
-    """A number from 1 to `largest`. Raises Problem."""
+def number(request: Request, name: str, default: int, largest: int, least: int = 1) -> int:
+    """A number from `least` to `largest`. Raises Problem."""
     sent = text(request, name)
     if sent is None:
         return default
-    value = int(sent) if NUMBER.fullmatch(sent) else 0
-    if not 1 <= value <= largest:
-        raise refused(name, f"Send a number from 1 to {largest} as {name}.")
+    value = int(sent) if NUMBER.fullmatch(sent) else -1
+    if not least <= value <= largest:
+        raise refused(name, f"Send a number from {least} to {largest} as {name}.")
     return value
 
 

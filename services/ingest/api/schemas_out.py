@@ -185,8 +185,8 @@ class Delivery(Answer):
     attempts: list[Attempt]
 
 
-class Mutation(Answer):
-    """A mutation as the ledger sees it."""
+class MutationState(Answer):
+    """A mutation as the ledger sees it, without its callback: what an event holds."""
 
     idempotency_key: str | None
     mutation_id: str
@@ -198,10 +198,15 @@ class Mutation(Answer):
     attachments: list[dict[str, Any]] | None
     removed: dict[str, Any] | None
     error: dict[str, Any] | None
-    callback: bool
     created_at: datetime
     deadline: datetime | None
     ended_at: datetime | None
+
+
+class Mutation(MutationState):
+    """A mutation, and what is known of its callback."""
+
+    callback: bool
     deliveries: list[Delivery]
 
 
