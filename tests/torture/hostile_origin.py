@@ -28,7 +28,7 @@ async def leading_to(targets: list[str]) -> AsyncIterator[Source]:
         if path in redirects:
             writer.write(redirects[path])
         else:
-            await BEHAVIOURS[path].answer(path, writer)
+            await BEHAVIOURS.get(path, BEHAVIOURS["/404"]).answer(path, writer)  # relative redirects lead here
 
     for port in PUBLIC_PORTS:
         try:
