@@ -41,7 +41,8 @@ def shell(client: Client) -> Shell:
 
 @pytest.fixture
 async def candidate(client: Client) -> str:
-    answer = await client.call("POST", "/candidates", person())
+    answer = await client.write("POST", "/candidates", person())
+    await client.outcome(answer)
     return str(answer.mutation["record"]["id"])
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from tests.e2e.client import Client, Json, open_client, person
 from tests.odd_records import ODD_HEADER, odd_batch
 from tests.retry import eventually
 from tests.torture.delays import Watched, in_ms, steadily, watched
+from tests.torture.facts import TERMINAL
 from tests.torture.scenario import Findings, Run
 
 COMMANDS: Final = topics.commands("demo")
@@ -263,6 +265,12 @@ def _judge_letters(poisoner: Poisoner, findings: Findings) -> None:
             findings.expect(count == 1, f"{planted.kind}: {count} dead letters")
 
 
+async def _ended(poisoner: Poisoner, name: str) -> Json:
+    document: Json = await poisoner.mutations.find_one({"_id": name})
+    assert document["status"] in TERMINAL, document["status"]
+    return document
+
+
 async def _judge_ends(poisoner: Poisoner, findings: Findings) -> None:
     """Commands that are none are rejected; what meets a bug fails in storage; what can't be announced stays owed."""
     live = {"tenant": poisoner.client.tenant}
@@ -272,12 +280,14 @@ async def _judge_ends(poisoner: Poisoner, findings: Findings) -> None:
     for planted in poisoner.planted:
         if not isinstance(planted.identity, str):
             continue
-        document = await poisoner.mutations.find_one({"_id": planted.identity})
+        document = await eventually(partial(_ended, poisoner, planted.identity))  # after its letter
         error, owed = (document["outcome"] or {}).get("error"), document.get("owed")
         if planted.topic == topics.FETCHED:
             findings.expect((error or {}).get("code") == "internal_error", f"{planted.kind}: ended with {error}")
         else:
-            findings.expect(document["status"] == "completed" and owed, f"{planted.kind}: {document['status']}, {owed}")
+            findings.expect(
+                document["status"] == "completed" and bool(owed), f"{planted.kind}: {document['status']}, {owed}"
+            )
 
 
 async def _mended(poisoner: Poisoner, findings: Findings) -> None:
