@@ -5,7 +5,7 @@ import contextlib
 import gc
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -21,6 +21,7 @@ from shared.tracing import exporting
 
 log = structlog.get_logger()
 DRAINING_SHARE: Final = 0.6  # of the grace time, for work in hand; the rest is for handing back and closing
+CANCEL_AGAIN_SECONDS: Final = 0.5
 CLOSE_SECONDS: Final = 1.5  # for closing one thing of which nothing depends any more
 GC_THRESHOLDS: Final = (10_000, 20, 50)
 
@@ -126,9 +127,18 @@ async def background(
     try:
         yield
     finally:
+        await _ended(tasks)
+
+
+async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: before Python 3.12 `wait_for` loses a cancellation that comes with its result.
+
+    Clients of ours wait so (PyMongo for each write), and an endless job that lost its one cancellation would go on.
+    """
+    while tasks:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def closed(closing: Awaitable[object], what: str, seconds: float = CLOSE_SECONDS) -> None:

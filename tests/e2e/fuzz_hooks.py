@@ -3,11 +3,14 @@
 Every choice hangs on the generated value alone, so that a seed gives the same requests again.
 """
 
+import re
 from typing import Any, Final
 from zlib import crc32
 
 import schemathesis
 from hypothesis import strategies as st
+
+from shared.limits import WAIT_SECONDS
 
 KNOWN: Final = {
     "candidate": "01890000-0000-7000-8000-0000000000c1",
@@ -16,6 +19,7 @@ KNOWN: Final = {
     "attachment": "01890000-0000-7000-8000-0000000000a1",
 }
 KNOWN_KEY: Final = "fuzz-1"
+UUID: Final = re.compile(r"[0-9a-f-]{36}")
 OWNERS: Final = {"candidates": "candidate", "companies": "company", "vacancies": "vacancy", "attachments": "attachment"}
 # Nobody in the stack under test dials them.
 URLS: Final = (
@@ -39,12 +43,16 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
         if path_parameters and _chosen(value):
             kind = OWNERS.get(context.operation.path.split("/")[1], "")
             path_parameters[name] = {"id": KNOWN.get(kind, value), "idempotencyKey": KNOWN_KEY}.get(name, value)
+        elif path_parameters and context.operation.path.endswith("/events") and UUID.fullmatch(str(value)):
+            path_parameters[name] = KNOWN_KEY  # a mutation that this run made is never done, nor is the stream of it
     return path_parameters
 
 
 @schemathesis.hook
 def map_query(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
     """Most records asked for are there; most keys come once, because three of them always contradict each other."""
+    if query and "wait" in query:
+        query["wait"] = _soon(query["wait"])
     for name, value in list((query or {}).items()):
         if query and _chosen(value):
             if name == "idempotencyKey":
@@ -52,6 +60,19 @@ def map_query(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | No
             elif name.removesuffix("Id") in KNOWN:
                 query[name] = KNOWN[name.removesuffix("Id")]
     return query
+
+
+@schemathesis.hook
+def map_headers(context: Any, headers: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Nothing ever ends in the stack under test: who would wait waits a second."""
+    if headers and "Prefer" in headers:
+        headers["Prefer"] = re.sub(r"[0-9]+", lambda number: str(min(int(number[0]), 1)), str(headers["Prefer"]))
+    return headers
+
+
+def _soon(seconds: Any) -> Any:
+    """A time that is waited for becomes a second; what is refused stays as it is."""
+    return 1 if str(seconds).isdecimal() and 1 < int(seconds) <= WAIT_SECONDS else seconds
 
 
 @schemathesis.hook
