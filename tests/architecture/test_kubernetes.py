@@ -193,6 +193,14 @@ def test_no_secret_is_in_a_manifest(overlay: str) -> None:
         assert not secret & set(settings_of(overlay, pod))
 
 
+@pytest.mark.parametrize(("overlay", "name"), EVERY_POD)
+def test_mounted_secrets_are_for_our_group_alone(overlay: str, name: str) -> None:
+    pod = pods(overlay)[name]["spec"]
+    mounted = [each.get("secret") or each.get("projected") for each in pod["volumes"] if "emptyDir" not in each]
+    assert [each["defaultMode"] for each in mounted] == [0o440] * len(mounted)
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_config_map_that_is_named_is_there(overlay: str) -> None:
     named = {name for kind, name in references(RENDERED[overlay]) if kind == "ConfigMap"}
