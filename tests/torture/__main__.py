@@ -1,6 +1,6 @@
 """Plays the scenarios and reports: `python -m tests.torture --only kills --seed 17 --json torture.json`.
 
-Exit code 1 where a promise was broken, 2 where nothing can be played.
+Exit code 1 where a promise was broken, 2 where nothing can be played, 130 after Ctrl-C.
 The same seed makes the same choices; the machine still decides when.
 """
 
@@ -8,15 +8,19 @@ import argparse
 import asyncio
 import logging
 import random
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
+from typing import Final
 
 from tests.torture.report import Played, write
 from tests.torture.scenario import Findings, Run, Scenario
 from tests.torture.table import SCENARIOS
+
+EVERY_SECONDS: Final = 30.0  # between two words about how far a scenario is
 
 
 def _asked() -> argparse.Namespace:
@@ -48,12 +52,35 @@ def _refuse(reason: str) -> None:
     sys.exit(2)
 
 
+class Stopped(Exception):
+    """Ctrl-C; what the scenario had started is gone."""
+
+
+async def watched(scenario: Scenario, run: Run, every_seconds: float = EVERY_SECONDS) -> Findings:
+    """Play it and tell now and then how far it is. Raises Stopped."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGINT, told.set)
+    begun, stop = loop.time(), loop.create_task(told.wait())
+    playing = loop.create_task(scenario.play(run))
+    while not (await asyncio.wait({playing, stop}, timeout=every_seconds, return_when=asyncio.FIRST_COMPLETED))[0]:
+        how_far = [f"{name} {count()}" for name, count in run.counted.items()]
+        print(f"    {loop.time() - begun:.0f} s: {', '.join(how_far) or 'at it'}", flush=True)
+    if told.is_set():
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+        raise Stopped
+    stop.cancel()
+    return playing.result()
+
+
 def play(scenario: Scenario, run: Run) -> Played:
-    """One scenario; what it raises is a broken promise, too."""
+    """One scenario; what it raises is a broken promise, too. Raises Stopped."""
     begun = time.monotonic()
     run.directory.mkdir(parents=True, exist_ok=True)
     try:
-        findings = asyncio.run(scenario.play(run))
+        findings = asyncio.run(watched(scenario, run))
+    except Stopped:
+        raise
     except Exception as error:
         traceback.print_exc()
         findings = Findings(broken=[f"the scenario itself failed: {error!r}"])
@@ -78,4 +105,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (Stopped, KeyboardInterrupt):
+        print("stopped; the report has the scenarios that were played to their end", file=sys.stderr)
+        sys.exit(130)

@@ -144,6 +144,7 @@ async def play(run: Run) -> Findings:
         async with open_world(run, {"storage": slow_store, "fetcher": slow_store}) as world:
             store = SlowStore(proxy)
             load, crowd = Load(world, size.mutations, size.mutations / size.seconds), Crowd(world, size, store)
+            run.counted["joins and leaves"] = lambda: f"{crowd.changes} of {size.changes}"
             async with watching(world, load.writes) as watch, slowness(world, store):
                 await asyncio.gather(load.send(), crowd.run())
             assignments, overlaps = (

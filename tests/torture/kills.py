@@ -87,6 +87,7 @@ async def play(run: Run) -> Findings:
     async with open_world(run, QUICK_SWEEPS if run.short else None) as world:
         load = Load(world, size.mutations, size.per_second)
         killer = Killer(world, PointFaults(world, "SIGKILL"), size.kills)
+        run.counted["kills"] = lambda: f"{killer.kills} of {size.kills}"
         async with watching(world, load.writes) as watch:
             await asyncio.gather(load.send(), killer.run())
         await judge(world, load.writes, findings, replay=not run.short)

@@ -74,6 +74,7 @@ class Load:
         self._pool: list[Target] = []
         self._begun = 0
         self._kafka = world.handle["kafka"]
+        world.run.counted["writes"] = lambda: f"{len(self.writes):,} of {size:,}"
 
     @property
     def done(self) -> bool:

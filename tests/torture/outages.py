@@ -226,6 +226,7 @@ async def _play(
     async with open_world(run, dict.fromkeys(SERVICES, env or {})) as world:
         writes = await Load(world, WARM_UP, topic_share=0.0).send()
         for outage in every:
+            run.counted["now"] = partial(str, outage.name)
             writes += await outage.play(world, size)
             findings.figures[outage.name] = outage.figures()
             _expect(outage, findings, timed=not run.short)

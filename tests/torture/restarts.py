@@ -117,6 +117,7 @@ async def play(run: Run) -> Findings:
     recoveries: list[Recovery] = []
     async with open_world(run) as world:
         load = Load(world, size.mutations, size.per_second)
+        run.counted["restarts"] = lambda: f"{len(recoveries)} of {size.restarts}"
         sending = asyncio.create_task(load.send())
         for number in range(size.restarts):
             await asyncio.sleep(world.rng.uniform(1.0, 3.0))

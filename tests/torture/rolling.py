@@ -203,7 +203,9 @@ def _delays(facts: Facts, load: Load, since: float, until: float) -> list[float]
 
 
 async def _roll(world: World, size: Size) -> list[Restart]:
-    restarts = []
+    restarts: list[Restart] = []
+    of = size.rounds * size.replicas * len(SERVICES)
+    world.run.counted["restarts"] = lambda: f"{len(restarts)} of {of}"
     for _ in range(size.rounds):
         for service in SERVICES:
             for name in (f"{service}-2", service)[: size.replicas]:
@@ -227,6 +229,7 @@ async def play(run: Run) -> Findings:
             client = PatientClient(handle, plain.site, plain.session, plain.tenant, plain.hook, seen)
             world.client = client
             load = Load(world, 1_000_000, size.per_second)
+            run.counted["writes"] = lambda: f"{len(load.writes):,}"
             followers = Followers(client, load)
             async with watching(world, load.writes) as watch, followers.at_work(size.waiting):
                 begun = clock()

@@ -13,13 +13,15 @@ Broker: TypeAlias = Literal["tansu", "kafka"]
 class Run:
     """One run of a scenario, in an empty directory of its own; the same seed makes the same choices.
 
-    `short` is the form for `make test`: minutes at most, and no figure of time may break it.
+    `short` is the form for `make test`: minutes at most, and no figure of time may break it. `counted` is how far it
+    is, by what is counted, for whoever watches.
     """
 
     directory: Path
     seed: int
     broker: Broker = "kafka"
     short: bool = False
+    counted: dict[str, Callable[[], str]] = field(default_factory=dict)
 
     def rng(self) -> random.Random:
         """Begins anew at every call."""

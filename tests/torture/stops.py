@@ -121,6 +121,7 @@ async def play(run: Run) -> Findings:
             await world.ready(name)
         load = Load(world, size.mutations, size.per_second)
         stopper = Stopper(world, PointFaults(world, "SIGSTOP"), size.stops)
+        run.counted["stops"] = lambda: f"{stopper.stops.total()} of {size.stops}"
         async with watching(world, load.writes) as watch:
             await asyncio.gather(load.send(), stopper.run(size.services))
         for name in (*SERVICES, *replicas):
