@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.admin.installation import ROOT, default_state_dir, installation_of
-from deploy.admin.terminal import FAILED, CommandFailed
+from deploy.admin.terminal import FAILED, CommandFailed, Json
 
 
 class Broker(StrEnum):
@@ -25,9 +25,13 @@ WhichBroker = Annotated[Broker, typer.Option(help="kafka: Apache Kafka, needs Ja
 
 
 def main(
-    ctx: typer.Context, port: Port = 8080, allow_loopback: AllowLoopback = False, broker: WhichBroker = Broker.tansu
+    ctx: typer.Context,
+    port: Port = 8080,
+    allow_loopback: AllowLoopback = False,
+    broker: WhichBroker = Broker.tansu,
+    as_json: Json = False,
 ) -> None:
-    """Start the whole system on this machine, until Ctrl-C.
+    """Start the whole system on this machine, until Ctrl-C. With --json one line once it is ready: address and key.
 
     mutation-engine up
 
@@ -37,6 +41,6 @@ def main(
         raise CommandFailed(FAILED, "The embedded stack is not part of this installation; in the repository: make run")
     state_dir = (installation_of(ctx).state_dir or default_state_dir()).resolve()
     words = ["run", f"--port={port}", f"--state-dir={state_dir}", f"--broker={broker}"]
-    words += ["--allow-loopback"] if allow_loopback else []
+    words += ["--allow-loopback"] * allow_loopback + ["--json"] * as_json
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "deploy.stack", *words])  # noqa: S606  our own module

@@ -2,19 +2,24 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from deploy.stack.child import ChildFailed
 from deploy.stack.ports import Ports, is_free
 from deploy.stack.services import SERVICES
 from deploy.stack.state import StateDir, StateInUse
 from deploy.stack.supervisor import Options, Supervisor
+
+Say = Callable[[str], None]
 
 
 def main() -> int:
@@ -34,7 +39,8 @@ def main() -> int:
         ports.choose("http", given.port)
     services = () if given.servers_only else given.services
     options = Options(given.allow_loopback, given.broker, services, _by_service(given.env), given.longest_pause)
-    return asyncio.run(_run(Supervisor(options, state, ports, _say), given.ready_fd, given.lifeline))
+    say = partial(_say, sys.stderr if given.json else sys.stdout)
+    return asyncio.run(_run(Supervisor(options, state, ports, say), given, say))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--longest-pause", type=float, default=10.0, help="seconds before what keeps ending is started again"
     )
+    run.add_argument("--json", action="store_true", help="once ready, address and key as JSON; all else on stderr")
     run.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)  # told when ready
     run.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when stdin ends
     return parser
@@ -73,13 +80,13 @@ def _by_service(given: list[str]) -> dict[str, dict[str, str]]:
     return env
 
 
-async def _run(supervisor: Supervisor, ready_fd: int | None, lifeline: bool) -> int:
-    stop = asyncio.create_task(_told_to_stop(lifeline))
-    work = asyncio.create_task(_start_and_keep(supervisor, ready_fd))
+async def _run(supervisor: Supervisor, given: argparse.Namespace, say: Say) -> int:
+    stop = asyncio.create_task(_told_to_stop(given.lifeline))
+    work = asyncio.create_task(_start_and_keep(supervisor, given, say))
     try:
         await asyncio.wait({stop, work}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            _say("stopping")
+            say("stopping")
             work.cancel()
         with suppress(asyncio.CancelledError):
             await work
@@ -88,16 +95,16 @@ async def _run(supervisor: Supervisor, ready_fd: int | None, lifeline: bool) -> 
         return 1
     finally:
         await supervisor.stop()
-    _say("stopped")
+    say("stopped")
     return 0
 
 
-async def _start_and_keep(supervisor: Supervisor, ready_fd: int | None) -> None:
+async def _start_and_keep(supervisor: Supervisor, given: argparse.Namespace, say: Say) -> None:
     handle = await supervisor.start()
-    _announce(handle)
-    if ready_fd is not None:
-        os.write(ready_fd, b"ready\n")
-        os.close(ready_fd)
+    _announce_json(handle) if given.json else _announce(handle, say)
+    if given.ready_fd is not None:
+        os.write(given.ready_fd, b"ready\n")
+        os.close(given.ready_fd)
     await supervisor.keep()
 
 
@@ -112,12 +119,17 @@ async def _told_to_stop(lifeline: bool) -> None:
         loop.remove_reader(sys.stdin.fileno())
 
 
-def _announce(handle: dict[str, Any]) -> None:
+def _announce_json(handle: dict[str, Any]) -> None:
+    key = (handle["tenants"] or {}).get("demo", {}).get("apiKey")
+    print(json.dumps({"url": handle["http"], "apiKey": key, "logs": handle["logs"]}), flush=True)
+
+
+def _announce(handle: dict[str, Any], say: Say) -> None:
     if "ingest" not in handle["processes"]:
-        _say(f"ready: servers only (addresses in {Path(handle['logs']).with_name('stack.json')})")
+        say(f"ready: servers only (addresses in {Path(handle['logs']).with_name('stack.json')})")
         return
     address, key = handle["http"], handle["tenants"]["demo"]["apiKey"]
-    _say(f"ready: {address} (logs in {handle['logs']})")
+    say(f"ready: {address} (logs in {handle['logs']})")
     print(
         f"  API key of tenant demo: {key}\n  API reference:          {address}/docs\n  Try it:\n"
         f"    curl -i {address}/candidates -H 'x-api-key: {key}' -H 'content-type: application/json' \\\n"
@@ -126,8 +138,8 @@ def _announce(handle: dict[str, Any]) -> None:
     )
 
 
-def _say(line: str) -> None:
-    print(f"stack: {line}", flush=True)
+def _say(file: TextIO, line: str) -> None:
+    print(f"stack: {line}", file=file, flush=True)
 
 
 def _refuse(reason: str) -> int:
