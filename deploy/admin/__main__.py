@@ -26,7 +26,7 @@ from deploy.admin import (
     up,
 )  # fmt: skip
 from deploy.admin.installation import ROOT, Installation, in_words
-from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, err
+from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, note
 from shared.errors import DependencyUnavailable
 
 NAME: Final = "mutation-engine"
@@ -62,22 +62,28 @@ class _Commands(TyperGroup):
         """Run the command; nobody is shown a traceback who has not asked for it."""
         try:
             return super().invoke(ctx)
-        except CommandFailed as failed:
-            err.print(str(failed), markup=False)
-            raise typer.Exit(failed.code) from None
-        except ValidationError as error:
-            err.print(f"The settings are wrong: {in_words(error)}", markup=False)
-            raise typer.Exit(MISUSED) from None
-        except DependencyUnavailable as error:
-            err.print(f"{error}: repeat it when it is back.", markup=False)
-            raise typer.Exit(UNREACHABLE) from None
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except Exception as error:
-            if ctx.params.get("traceback"):
+            if ctx.params.get("traceback") and not isinstance(error, CommandFailed):
                 raise
-            err.print(f"This is a fault of ours: {error!r}. The same with --traceback shows where.", markup=False)
-            raise typer.Exit(FAILED) from None
+            code, sentence = _end(error)
+            note(sentence, style=None)
+            raise typer.Exit(code) from None
+
+
+def _end(error: Exception) -> tuple[int, str]:
+    """The exit code for it, and a sentence."""
+    match error:
+        case CommandFailed():
+            return error.code, str(error)
+        case ValidationError():
+            return MISUSED, f"The settings are wrong: {in_words(error)}"
+        case DependencyUnavailable():
+            return UNREACHABLE, f"{error}: repeat it when it is back."
+        case OSError():  # of a file or a folder that was named
+            return FAILED, f"{error}."
+    return FAILED, f"This is a fault of ours: {error!r}. The same with --traceback shows where."
 
 
 app = typer.Typer(
@@ -121,8 +127,6 @@ def where(
 ) -> None:
     """Start it, send files, follow them, see what is wrong, administer tenants."""
     ctx.obj = Installation(url, key, state_dir)
-    if state_dir is not None:
-        ctx.obj.handle()
 
 
 app.command("up")(up.main)

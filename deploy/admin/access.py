@@ -2,16 +2,14 @@
 
 import asyncio
 import re
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
-import orjson
 import typer
 
 from deploy.admin.installation import installation_of
-from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, Json
+from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, Json, note, print_json, say
 from shared import limits
 from shared.errors import DependencyUnavailable
 from shared.ledger import connect
@@ -20,7 +18,6 @@ from shared.settings import EngineSettings
 from shared.tenant_registry import Issued, NoSealingKey, NotRegistered, TenantRegistry, open_registry
 from shared.tenant_topics import KafkaTopics
 
-NOT_THERE: Final = FAILED
 KEY_OR_ID: Final = re.compile(r"(?:me_)?([0-9a-f]{16})(?:_.*)?")
 T = TypeVar("T")
 
@@ -46,11 +43,11 @@ Overlap = Annotated[
 def create_tenant(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     """Create a tenant and its topics; safe to repeat."""
     tenant, new = _on_registry(ctx, lambda registry: registry.create_tenant(name))
-    ready = _topics_ready(installation_of(ctx).settings(), name)
-    shown = tenant._asdict() | {"topics": "ready" if ready else "pending"}
+    missing = _topics_missing(installation_of(ctx).settings(), name)
+    shown = tenant._asdict() | {"topics": "pending" if missing else "ready"}
     _print(shown, as_json, f"{name} {'is created' if new else 'was there already'}")
-    if not ready:
-        _fail(UNREACHABLE, "Kafka is away, so its topics are not made yet: repeat this command when it is back.")
+    if missing:
+        _fail(UNREACHABLE, f"Its topics are not made yet ({missing}): repeat this command when it is back.")
 
 
 @tenants.command("list")
@@ -75,7 +72,9 @@ def list_keys(ctx: typer.Context, tenant: KeyOwner = None, admin: Admin = False,
 
 @keys.command("revoke")
 def revoke_key(
-    ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="ID", help="its public id: me_<ID>_…")]
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="ID", help="its public id: me_<ID>_…")],
+    as_json: Json = False,
 ) -> None:
     """End a key, also an admin key: within five seconds no process takes it any more."""
     public_id = _public_id(key)
@@ -87,7 +86,7 @@ def revoke_key(
             raise NotRegistered(f"{error} NOTHING was revoked.") from None
 
     _on_registry(ctx, revoke)
-    print(f"{public_id} is revoked")
+    _print({"id": public_id, "revoked": True}, as_json, f"{public_id} is revoked")
 
 
 @secrets.command("create")
@@ -112,20 +111,25 @@ def list_secrets(ctx: typer.Context, tenant: Name, as_json: Json = False) -> Non
 
 @secrets.command("retire")
 def retire_secret(
-    ctx: typer.Context, tenant: Name, secret: Annotated[str, typer.Argument(metavar="ID", help="its public id")]
+    ctx: typer.Context,
+    tenant: Name,
+    secret: Annotated[str, typer.Argument(metavar="ID", help="its public id")],
+    as_json: Json = False,
 ) -> None:
     """Let a secret sign no more. Without any, callbacks wait for a new one."""
     _on_registry(ctx, lambda registry: registry.retire_secret(tenant, secret))
-    print(f"{secret} is retired")
+    _print({"id": secret, "retired": True}, as_json, f"{secret} is retired")
 
 
 @secrets.command("reseal")
 def reseal_secrets(
-    ctx: typer.Context, old_key_file: Annotated[Path, typer.Option(help="what ENGINE_SECRETS_KEY_FILE named so far")]
+    ctx: typer.Context,
+    old_key_file: Annotated[Path, typer.Option(help="what ENGINE_SECRETS_KEY_FILE named so far")],
+    as_json: Json = False,
 ) -> None:
     """Seal all secrets with the key of ENGINE_SECRETS_KEY_FILE in place of an old one; safe to repeat."""
     count = _on_registry(ctx, lambda registry: registry.reseal(Sealer.from_file(old_key_file)))
-    print(f"{count} are sealed anew")
+    _print({"resealed": count}, as_json, f"{count} are sealed anew")
 
 
 def _public_id(key: str) -> str:
@@ -152,40 +156,39 @@ def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[
 
     try:
         return asyncio.run(run())
-    except DependencyUnavailable as error:
-        _fail(UNREACHABLE, f"{error}: repeat it when it is back.")
     except NotRegistered as error:
-        _fail(NOT_THERE, str(error))
+        _fail(FAILED, str(error))
     except (NoSealingKey, SealBroken, ValueError, OSError) as error:
         _fail(MISUSED, str(error))
 
 
-def _topics_ready(settings: EngineSettings, tenant: str) -> bool:
+def _topics_missing(settings: EngineSettings, tenant: str) -> str:
+    """Why they are not there; empty when they are."""
     try:
         asyncio.run(KafkaTopics(settings).ensure_tenant(tenant))
-    except DependencyUnavailable:
-        return False
-    return True
+    except DependencyUnavailable as error:
+        return str(error)
+    return ""
 
 
 def _print_issued(issued: Issued, as_json: bool) -> None:
     _print(issued._asdict(), as_json, issued.value)
     if not as_json:
-        print(f"Its public id is {issued.id}. Keep it well: it is shown this once.", file=sys.stderr)
+        note(f"Its public id is {issued.id}. Keep it well: it is shown this once.")
 
 
 def _print(entry: dict[str, Any], as_json: bool, text: str) -> None:
-    print(orjson.dumps(_camel(entry)).decode() if as_json else text)
+    print_json(_camel(entry)) if as_json else say(text)
 
 
 def _print_all(entries: list[Any], as_json: bool) -> None:
     shown = [_camel(entry._asdict()) for entry in entries]
     if as_json:
-        print(orjson.dumps(shown).decode())
+        print_json(shown)
         return
     for entry in shown:
         first, *rest = entry.items()
-        print(first[1], *(f"{name} {value:%Y-%m-%dT%H:%M:%SZ}" for name, value in rest if value), sep="  ")
+        say("  ".join([str(first[1]), *(f"{name} {value:%Y-%m-%dT%H:%M:%SZ}" for name, value in rest if value)]))
 
 
 def _camel(entry: dict[str, Any]) -> dict[str, Any]:

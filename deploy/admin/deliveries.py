@@ -6,12 +6,11 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from deploy.admin.gateway import Gateway
 from deploy.admin.installation import installation_of
-from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, note, out, print_json, say
+from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, cell, end_counted, out, print_json, say
 
 app = typer.Typer(name="deliveries", help="Callbacks of all tenants, by an admin key.", no_args_is_help=True)
 AGO: Final = re.compile(r"([0-9]{1,6})([mhd])")
@@ -56,8 +55,8 @@ def list_deliveries(
     for each in found:
         state_word = f"[{STYLES[each['state']]}]{each['status']}[/]"
         words = (each["webhookId"], each["tenant"], each["receiver"] or "–")
-        last = str(len(each["attempts"])), escape(_last(each)), each["nextAttemptAt"] or "–"
-        table.add_row(*map(escape, words), state_word, *last)
+        last = str(len(each["attempts"])), cell(_last(each)), each["nextAttemptAt"] or "–"
+        table.add_row(*map(cell, words), state_word, *last)
     out.print(table)
 
 
@@ -111,13 +110,8 @@ def resend(
         body |= {name: value for name, value in chosen.items() if value is not None}
     with installation_of(ctx).admin() as gateway:
         done = gateway.data("POST", "/admin/deliveries/resend", body)
-    if as_json:
-        print_json(done)
-    else:
-        say(f"{done['count']} {'would be' if dry_run else 'are'} sent again")
-        if not done["count"]:
-            note("What is delivered, was answered with 410, is about an erased record or is under way can't be.")
-    raise typer.Exit(0 if done["count"] else FAILED)
+    why = "What is delivered, was answered with 410, is about an erased record or is under way can't be."
+    end_counted(done, as_json, dry_run, "sent again", "" if done["count"] else why)
 
 
 def moment(text: str | None) -> str | None:

@@ -5,11 +5,10 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from deploy.admin.installation import installation_of
-from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, note, out, print_json, say
+from deploy.admin.terminal import MISUSED, CommandFailed, Json, cell, end_counted, out, print_json, say
 
 app = typer.Typer(name="dlq", help="Dead letters, by an admin key.", no_args_is_help=True)
 PLACE: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
@@ -39,7 +38,7 @@ def list_topics(ctx: typer.Context, as_json: Json = False) -> None:
     for topic in found:
         for group in topic["groups"]:
             times = group["oldest"] or "–", group["newest"] or "–"
-            table.add_row(topic["topic"], str(group["count"]), *times, escape(group["reason"]))
+            table.add_row(topic["topic"], str(group["count"]), *times, cell(group["reason"]))
         if topic["read"] < topic["total"]:
             table.add_row(topic["topic"], str(topic["total"] - topic["read"]), "–", "–", "[dim]older, not looked at[/]")
     out.print(table)
@@ -83,13 +82,8 @@ def replay(
     body |= {"offsets": [_place(each) for each in offsets]} if offsets else {}
     with installation_of(ctx).admin() as gateway:
         done = gateway.data("POST", f"{_path(topic)}/replay", body, seconds=PATIENT_SECONDS)
-    if as_json:
-        print_json(done)
-    else:
-        say(f"{done['count']} {'would be' if dry_run else 'are'} replayed to {done['target']}")
-        if not done["complete"]:
-            note("Not all could be looked at: name the others by their offsets.")
-    raise typer.Exit(0 if done["count"] else FAILED)
+    rest = "" if done["complete"] else "Not all could be looked at: name the others by their offsets."
+    end_counted(done, as_json, dry_run, f"replayed to {done['target']}", rest)
 
 
 def _path(topic: str) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,6 @@ from deploy.admin.checks.finding import Finding
 from deploy.admin.init import InitSettings
 from deploy.admin.installation import Installation, default_state_dir, installation_of
 from deploy.admin.terminal import FAILED, CommandFailed, Json, print_json, say
-from shared.settings import EngineSettings
 
 Tenants = Annotated[list[str], typer.Option("--tenant", help="Only the topics and secrets of this one; repeatable.")]
 Services = Annotated[
@@ -54,18 +54,22 @@ async def _examined(installation: Installation, tenants: list[str], addresses: d
             return sections  # they say it better
         return [("settings", [Finding("settings_missing", str(failed), "Set the ENGINE_* variables of the services.")])]
     sections[0][1].extend(configuration.egress(settings))
+    if unfit := configuration.authorities(settings):
+        return [(sections[0][0], sections[0][1] + unfit)]  # no server can be asked rightly
     sections.append(("sealing key", configuration.sealing_key(settings.secrets_key_file)))
     (documents, names), objects, answers = await asyncio.gather(
         mongodb.look(settings, tenants), store.look(settings), services.look(addresses)
     )
     sections += [("MongoDB", documents), ("object store", objects)]
-    sections.append(("Kafka", await kafka.look(settings, names, _partitions(settings))))
+    sections.append(("Kafka", await kafka.look(settings, names, _partitions())))
     return sections + ([("services", answers)] if addresses else [])
 
 
-def _partitions(_: EngineSettings) -> int | None:
-    """As many as the initialisation was told to make, where it was told here."""
-    return InitSettings().topic_partitions if "ENGINE_TOPIC_PARTITIONS" in os.environ else None
+def _partitions() -> int | None:
+    """As many as the initialisation was told to make, where it was told here; nonsense has its own finding."""
+    with suppress(ValueError):
+        return InitSettings().topic_partitions if "ENGINE_TOPIC_PARTITIONS" in os.environ else None
+    return None
 
 
 def _addresses(installation: Installation, given: list[str]) -> dict[str, str]:

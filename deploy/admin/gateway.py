@@ -1,17 +1,19 @@
 """The HTTP API of a running installation, as one key sees it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx2
 
-from deploy.admin.terminal import FAILED, UNREACHABLE, CommandFailed
+from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed
 from shared import limits
 
 SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 5.0
-AWAY: Final = frozenset({502, 503, 504})
+LATER: Final = frozenset({429, 502, 503, 504})
+KEY: Final = re.compile(r"[!-~]+")  # what a header can carry; whether it is a key, the gateway knows
 Query = Mapping[str, str | int | None]
 
 
@@ -31,15 +33,18 @@ class Refused(CommandFailed):
 class Unreachable(CommandFailed):
     """Nobody answered, or it said that it can't now; the same again may work later."""
 
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(UNREACHABLE, f"{url} can't be reached ({why}). Is it running? `mutation-engine doctor` looks.")
+    def __init__(self, url: str, why: str, status: int | None = None) -> None:
+        asked = f"{url} can't be reached ({why}). Is it running? `mutation-engine doctor` looks."
+        super().__init__(UNREACHABLE, f"{url} can't do it now ({status}: {why}) Repeat it." if status else asked)
 
 
 class Gateway:
     """Calls with a key; raises Refused and Unreachable. No proxy, cookie or setting of the environment counts."""
 
     def __init__(self, url: str, key: str) -> None:
-        self.url = url.rstrip("/")
+        self.url, key = url.rstrip("/"), key.strip()
+        if not KEY.fullmatch(key):
+            raise CommandFailed(MISUSED, "That is no API key: they are like me_<id>_<secret>, without white space.")
         timeout = httpx2.Timeout(SECONDS, connect=CONNECT_SECONDS)
         self._client = httpx2.Client(headers={"x-api-key": key}, timeout=timeout, trust_env=False)
 
@@ -87,7 +92,7 @@ class Gateway:
         timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
         try:
             return self._client.request(method, self.url + path, params=wanted, timeout=timeout, **body)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
             raise Unreachable(self.url, str(error) or type(error).__name__) from error
 
     def _data(self, answer: Any) -> Any:
@@ -104,12 +109,12 @@ class Gateway:
             parsed = None
         if response.is_success and parsed is not None:
             return parsed
-        if response.status_code in AWAY:
-            raise Unreachable(self.url, f"{response.status_code}, {_detail(parsed)}")
+        if response.status_code in LATER:
+            raise Unreachable(self.url, _detail(parsed), response.status_code)
         if not isinstance(parsed, dict):
             raise Refused(response.status_code, {"detail": f"{self.url} does not look like a Mutation Engine."})
         raise Refused(response.status_code, parsed)
 
 
 def _detail(parsed: Any) -> str:
-    return str(parsed.get("detail")) if isinstance(parsed, dict) else "no reason given"
+    return str(parsed.get("detail")) if isinstance(parsed, dict) else "no reason given."

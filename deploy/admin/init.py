@@ -1,15 +1,16 @@
 """One-shot initialisation, safe to repeat: topics, indexes, bucket, tenants (`python -m deploy.admin.init`)."""
 
 import asyncio
-import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field, field_validator
+from aiokafka.errors import KafkaError
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from deploy.admin.bucket import create_bucket
 from deploy.admin.credentials import provide_admin, provide_tenants
+from deploy.admin.terminal import FAILED, CommandFailed, Json, print_json, say
 from deploy.admin.topics import create_topics
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, connect, create_indexes, databases, translated
@@ -38,6 +39,12 @@ class InitSettings(EngineSettings):
     def _names(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _keys_have_a_place(self) -> Self:
+        if self.init_tenants and self.credentials_file is None:
+            raise ValueError("ENGINE_INIT_TENANTS needs ENGINE_CREDENTIALS_FILE")
+        return self
+
 
 async def initialise_topics(settings: InitSettings) -> None:
     """Every topic of the pipeline and of all tenants: those of the settings, and those that were made later.
@@ -48,7 +55,16 @@ async def initialise_topics(settings: InitSettings) -> None:
     specs = all_topics(tenants, settings.topic_partitions)
     await create_topics(settings, specs, settings.topic_replication, settings.init_patience_seconds)
     if settings.kafka_access_rules:
+        await _allow(settings, tenants)
+
+
+async def _allow(settings: InitSettings, tenants: list[str]) -> None:
+    try:
         await allow(settings, tenants)
+    except (KafkaError, OSError) as error:
+        wrong = f"Kafka did not take the tenants' access rules ({type(error).__name__})"
+        todo = "permit ALTER on the cluster to this user, or set ENGINE_KAFKA_ACCESS_RULES=false where others keep them"
+        raise CommandFailed(FAILED, f"{wrong}: {todo}.") from None
 
 
 async def _tenants(settings: InitSettings) -> list[str]:
@@ -72,10 +88,8 @@ async def initialise_database(settings: InitSettings) -> dict[str, dict[str, str
         await Resets(client).create_indexes()
         registry = open_registry(client, settings)
         await registry.create_indexes()
-        if not settings.init_tenants:
+        if not settings.init_tenants or settings.credentials_file is None:
             return {}
-        if settings.credentials_file is None:
-            raise ValueError("ENGINE_INIT_TENANTS needs ENGINE_CREDENTIALS_FILE")
         await provide_admin(registry, settings.credentials_file)
         return await provide_tenants(registry, list(settings.init_tenants), settings.credentials_file)
 
@@ -104,15 +118,17 @@ async def initialise(settings: InitSettings) -> dict[str, dict[str, str]]:
     return credentials
 
 
-def main() -> None:
-    """Initialise from ENGINE_* variables and name what is ready."""
+def main(as_json: Json = False) -> None:
+    """Initialise from ENGINE_* variables and name what is ready: topics, indexes, bucket, tenants. Safe to repeat."""
     settings = InitSettings()
-    try:
-        credentials = asyncio.run(initialise(settings))
-    except DependencyUnavailable as error:
-        sys.exit(f"{error}. Nothing was lost; repeat it when that is there.")
-    print(f"ready: topics, bucket {settings.s3_bucket}, indexes, tenants {', '.join(credentials) or 'none'}")
+    tenants = list(asyncio.run(initialise(settings)))
+    if as_json:
+        print_json({"bucket": settings.s3_bucket, "tenants": tenants})
+    else:
+        say(f"ready: topics, bucket {settings.s3_bucket}, indexes, tenants {', '.join(tenants) or 'none'}")
 
 
 if __name__ == "__main__":
-    main()
+    from deploy.admin.__main__ import NAME, app  # which has a sentence and an exit code for every failure
+
+    app(["init"], prog_name=NAME)

@@ -1,9 +1,11 @@
 """`mutation-engine listen`: a receiver for callbacks on this machine that verifies and prints them, for integrators."""
 
 import os
+import sys
+from contextlib import suppress
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Annotated, Any, Final
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -37,19 +39,19 @@ def main(
 
     mutation-engine listen --port 0 --count 1 --json | jq .body.data.status
     """
-    listener = Listener((host, port), _verifier(ctx, secret), answer, as_json)
+    listener = Listener((host, port), _verifier(ctx, secret), answer)
     note(f"Send writes with callbackUrl http://{host}:{listener.server_port}/ and see them here. Stop with Ctrl-C.")
     note(
         "A gateway refuses private addresses like this one, but for those in ENGINE_EGRESS_ALLOW (up --allow-loopback)."
     )
-    try:
-        while not count or listener.taken < count:
+    taken = forged = 0
+    with listener, suppress(KeyboardInterrupt):
+        while not count or taken < count:
             listener.handle_request()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.server_close()
-    raise typer.Exit(FAILED if listener.forged else 0)
+            for came in listener.taken():
+                taken, forged = taken + 1, forged + (came.refused is not None)
+                _print(came, as_json)
+    raise typer.Exit(FAILED if forged else 0)
 
 
 def _verifier(ctx: typer.Context, given: str | None) -> Any:
@@ -68,27 +70,32 @@ def _verifier(ctx: typer.Context, given: str | None) -> Any:
         raise CommandFailed(MISUSED, f"That is no webhook secret ({error}).") from None
 
 
-class Listener(ThreadingHTTPServer):
-    """Counts callbacks, and those that nobody of ours has signed. Raises CommandFailed for a port that is taken."""
+class Came(NamedTuple):
+    """A callback: its id, what it says, and why it is none of ours if it is not."""
 
-    daemon_threads = True
+    identity: str | None
+    event: Any
+    refused: str | None
 
-    def __init__(self, address: tuple[str, int], webhook: Any, answer: int, as_json: bool) -> None:
-        self.webhook, self.answer, self.as_json = webhook, answer, as_json
-        self.taken = self.forged = 0
+
+class Listener(HTTPServer):
+    """Takes one request after the other. Raises CommandFailed for a port that is taken."""
+
+    def __init__(self, address: tuple[str, int], webhook: Any, answer: int) -> None:
+        self.webhook, self.answer, self.came = webhook, answer, list[Came]()
         try:
             super().__init__(address, _Handler)
         except (OSError, OverflowError) as error:
             raise CommandFailed(FAILED, f"Nobody can listen at {address[0]}:{address[1]}: {error}.") from None
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """One after the other, so that lines do not mix and `taken` is right when the answer is out."""
-        self.finish_request(request, client_address)
-        self.shutdown_request(request)
+    def taken(self) -> list[Came]:
+        """What has been answered since this was asked."""
+        came, self.came = self.came, []
+        return came
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever hangs up in the middle is no news."""
-        note(f"{client_address[0]} hung up")
+        """Whoever hangs up in the middle, or speaks oddly, is no reason to end."""
+        note(f"{client_address[0]} could not be served: {sys.exception()!r}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,10 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(length))
         refused, event = self._verified(body)
-        self.server.taken += 1
-        self.server.forged += refused is not None
+        self.server.came.append(Came(self.headers.get("webhook-id"), event, refused))
         self._reply(self.server.answer if refused is None else 401)
-        self._print(event, refused)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: what came is printed."""
@@ -124,12 +129,16 @@ class _Handler(BaseHTTPRequestHandler):
         except (WebhookVerificationError, ValueError) as error:
             return str(error) or type(error).__name__, None
 
-    def _print(self, event: Any, refused: str | None) -> None:
-        identity, at = self.headers.get("webhook-id"), datetime.now().astimezone()
-        if self.server.as_json:
-            print_json({"at": at, "webhookId": identity, "verified": refused is None, "error": refused, "body": event})
-        elif refused is not None:
-            say(f"{at:%H:%M:%S}  NOT VERIFIED  {identity or 'no webhook-id'}  {refused}", "red")
-        else:
-            say(f"{at:%H:%M:%S}  verified  {identity}", "green")
-            show(event["data"], as_json=False)
+
+def _print(came: Came, as_json: bool) -> None:
+    at, verified = datetime.now().astimezone(), came.refused is None
+    if as_json:
+        told = {"at": at, "webhookId": came.identity, "verified": verified, "error": came.refused, "body": came.event}
+        print_json(told)
+    elif not verified:
+        say(f"{at:%H:%M:%S}  NOT VERIFIED  {came.identity or 'no webhook-id'}  {came.refused}", "red")
+    elif isinstance(came.event, dict) and came.event.get("type") == "mutation.completed":
+        say(f"{at:%H:%M:%S}  verified  {came.identity}", "green")
+        show(came.event["data"], as_json=False)
+    else:
+        say(f"{at:%H:%M:%S}  verified, but no outcome of ours  {came.identity}", "yellow")

@@ -1,20 +1,28 @@
 """What every command does alike on the terminal: JSON or words, and an end with a sentence and an exit code."""
 
 import sys
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 FAILED: Final = 1
 MISUSED: Final = 2
 UNREACHABLE: Final = 3
+WIDE: Final = 10_000
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+# What receivers, senders and file names say must not steer the terminal: controls, and what turns words around.
+UNSEEN: Final = dict.fromkeys(
+    [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�"
+)
+
+# For grep and its like a row of a table is a line, however narrow a terminal would be.
+out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+err = Console(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 
 
 class CommandFailed(Exception):
@@ -33,9 +41,25 @@ def print_json(value: Any) -> None:
 
 def say(text: str = "", style: str | None = None) -> None:
     """A line of words; what comes from servers is never read as markup."""
-    out.print(text, style=style, markup=False)
+    out.print(text.translate(UNSEEN), style=style, markup=False)
 
 
-def note(text: str) -> None:
+def note(text: str, style: str | None = "dim") -> None:
     """A line beside the result, on standard error."""
-    err.print(text, style="dim", markup=False)
+    err.print(text.translate(UNSEEN), style=style, markup=False)
+
+
+def cell(text: str) -> str:
+    """The same for a table."""
+    return escape(text.translate(UNSEEN))
+
+
+def end_counted(done: dict[str, Any], as_json: bool, dry_run: bool, what: str, but: str) -> NoReturn:
+    """Tell how many were done, or would be, and `but` beside it; ends with 1 when that is none."""
+    if as_json:
+        print_json(done)
+    else:
+        say(f"{done['count']} {'would be' if dry_run else 'are'} {what}")
+        if but:
+            note(but)
+    raise typer.Exit(0 if done["count"] else FAILED)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,63 @@ def test_a_gateway_that_is_away_has_an_exit_code_of_its_own_and_no_traceback(
 )
 def test_a_wrong_command_is_exit_code_two(words: tuple[str, ...]) -> None:
     assert run("--url", "http://127.0.0.1:9", "--key", "k", *words).exit_code == 2
+
+
+def test_up_begins_on_a_folder_on_which_nothing_runs_yet(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = ["up", "--state-dir", str(tmp_path / "new"), "--port", str(taken.getsockname()[1])]
+        command = [sys.executable, "-m", "deploy.admin", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is taken" in done.stderr
+
+
+def test_an_initialisation_without_a_server_ends_with_3_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY"):
+        monkeypatch.setenv(f"ENGINE_{name}", "x")
+    monkeypatch.setenv("ENGINE_S3_ENDPOINT", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("ENGINE_INIT_PATIENCE_SECONDS", "0")
+    result = run("init", "--json")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "s3 is unavailable" in result.stderr
+
+
+@pytest.mark.parametrize(("variable", "value"), [("ENGINE_INIT_TENANTS", "a"), ("ENGINE_TOPIC_PARTITIONS", "none")])
+def test_wrong_settings_of_the_initialisation_are_told_without_a_traceback(variable: str, value: str) -> None:
+    command = [sys.executable, "-m", "deploy.admin.init"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {variable: value}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert variable in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("key", ["me_sécret", "me_one\nme_two", ""])
+def test_what_no_header_can_carry_is_no_key_and_is_not_shown(key: str) -> None:
+    result = run("--url", "http://127.0.0.1:9", "--key", key, "status", "x")
+    assert result.exit_code == 2
+    assert "me_s" not in result.output.replace("me_<id>_<secret>", "")
+    assert "fault of ours" not in result.output
+
+
+def test_a_folder_that_can_not_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("--url", "http://127.0.0.1:9", "--key", "k", "export", "--to", str(tmp_path / "file"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "File exists" in result.stderr
+    assert "fault of ours" not in result.stderr
+
+
+def test_the_doctor_prints_json_whatever_is_wrong_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_MONGODB_URI", "mongodb://127.0.0.1:port/")
+    monkeypatch.setenv("ENGINE_KAFKA_BOOTSTRAP", "127.0.0.1:port")
+    monkeypatch.setenv("ENGINE_TOPIC_PARTITIONS", "many")
+    result = run("doctor", "--json")
+    codes = [each["code"] for each in json.loads(result.stdout)["findings"]]
+    assert codes == ["setting_invalid", "sealing_key_unset", "mongodb_uri", "s3_keys_unset", "kafka_away"]
+    monkeypatch.setenv("ENGINE_KAFKA_SECURITY", "SSL")
+    monkeypatch.setenv("ENGINE_KAFKA_CA_FILE", "/nowhere/ca.pem")
+    result = run("doctor", "--json")
+    codes = [each["code"] for each in json.loads(result.stdout)["findings"]]
+    assert (result.exit_code, codes) == (1, ["setting_invalid", "authority_unfit"])

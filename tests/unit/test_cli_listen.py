@@ -71,3 +71,19 @@ def test_another_answer_can_be_rehearsed_and_strangers_do_not_stop_it() -> None:
         printed, _ = process.communicate(timeout=20)
     assert "verified  msg_1" in printed
     assert process.returncode == 0
+
+
+def test_it_ends_when_nobody_reads_what_it_prints() -> None:
+    with listening("--json") as (url, process):
+        assert process.stdout is not None
+        process.stdout.close()
+        assert post(url, SECRET) == 204
+        assert process.wait(timeout=20) == 1
+
+
+def test_what_is_signed_but_none_of_ours_is_told_so() -> None:
+    with listening("--count", "1") as (url, process):
+        assert post(url, SECRET, b'["something else"]') == 204
+        printed, said = process.communicate(timeout=20)
+    assert "no outcome of ours" in printed
+    assert "could not be served" not in said

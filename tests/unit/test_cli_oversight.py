@@ -45,7 +45,7 @@ class Gateway:
     """Answers what ANSWERS says, and remembers what was asked."""
 
     def __init__(self) -> None:
-        self.answers, self.asked = dict(ANSWERS), list[Asked]()
+        self.answers, self.asked, self.status = dict(ANSWERS), list[Asked](), 200
         gateway = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,9 +53,9 @@ class Gateway:
                 path, _, query = self.path.partition("?")
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 gateway.asked.append((self.command, path, json.loads(body) if body else query))
-                known = self.headers["x-api-key"] == "admin" and path in gateway.answers
+                known = self.headers["x-api-key"] == "admin" and path in gateway.answers and gateway.status == 200
                 said = {"data": gateway.answers[path]} if known else {"detail": "There is no such thing.", "errors": []}
-                self.send_response(200 if known else 404)
+                self.send_response(200 if known else max(gateway.status, 404))
                 self.end_headers()
                 self.wfile.write(json.dumps(said).encode())
 
@@ -161,3 +161,22 @@ def test_times_may_be_so_long_ago() -> None:
     assert times == sorted(times, reverse=True)
     assert moment("2026-03-01") == "2026-03-01"
     assert moment(None) is None
+
+
+def test_what_strangers_answered_does_not_steer_the_terminal(gateway: Gateway, run: Callable[..., Result]) -> None:
+    said = "\x1b]0;title\x07 \x9b31m \u202e :x: [red]"
+    attempt = ATTEMPT | {"excerpt": said, "status": None, "error": said}
+    gateway.answers["/admin/mutations/live/m1"] = {"deliveries": [CALLBACK | {"attempts": [attempt]}]}
+    gateway.answers["/admin/deliveries"] = {"deliveries": [CALLBACK | {"attempts": [attempt]}]}
+    for words in ("deliveries show m1", "deliveries list"):
+        printed = run(*words.split()).stdout
+        assert ":x: [red]" in printed
+        assert not set(printed) & set("\x1b\x07\x9b\u202e")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_may_work_later_ends_with_3_and_says_so(gateway: Gateway, run: Callable[..., Result], status: int) -> None:
+    gateway.status = status
+    result = run("lag", "--json")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"{status}: There is no such thing." in result.stderr

@@ -21,12 +21,14 @@ from services.storage.settings import StorageSettings
 from shared.addresses import EgressPolicy, Network
 from shared.sealing import Sealer
 from shared.settings import EngineSettings
+from shared.tls import trusting
 
 MODELS: Final = (InitSettings, IngestSettings, FetcherSettings, StorageSettings, NotifierSettings)
 OURS: Final = frozenset(  # of this command line and of the tests
     {"ENGINE_URL", "ENGINE_API_KEY", "ENGINE_ADMIN_KEY", "ENGINE_WEBHOOK_SECRET", "ENGINE_STATE_DIR", "ENGINE_HTTP_URL"}
 )
 METADATA: Final = ip_address("169.254.169.254")
+AUTHORITIES: Final = ("kafka_ca_file", "mongodb_ca_file", "s3_ca_file", "otlp_ca_file")
 BROAD: Final = {4: 8, 6: 16}  # networks with a shorter prefix hold more than anybody means
 
 
@@ -116,6 +118,18 @@ def _holds(network: Network, host: str) -> bool:
     except ValueError:
         return False  # a name: where it leads, only a look-up could tell
     return isinstance(inside, IPv4Network) == isinstance(network, IPv4Network) and inside.subnet_of(network)  # type: ignore[arg-type]
+
+
+def authorities(settings: EngineSettings) -> list[Finding]:
+    """Files with certificate authorities that no connection could use."""
+    found = []
+    for name, path in ((name, path) for name in AUTHORITIES if (path := getattr(settings, name))):
+        try:
+            trusting(path)
+        except OSError as error:
+            wrong = f"ENGINE_{name.upper()} names {path}, which can't be used: {error.strerror or error}."
+            found.append(Finding("authority_unfit", wrong, "Name a file with certificates (PEM) that we may read."))
+    return found
 
 
 def sealing_key(path: Path | None) -> list[Finding]:

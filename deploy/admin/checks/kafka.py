@@ -1,7 +1,8 @@
 """Kafka: reachable, every topic there, as wide, lasting and roomy as it is made, read by groups that we may be."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -25,15 +26,21 @@ Configs = Mapping[str, Mapping[str, str]]
 
 async def look(settings: EngineSettings, tenants: Sequence[str], partitions: int | None) -> list[Finding]:
     """What is wrong with the topics of the pipeline and of these tenants; `partitions` as they were asked for."""
-    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=int(SECONDS * 1000))
     try:
-        async with asyncio.timeout(3 * SECONDS):
-            await admin.start()
+        async with asyncio.timeout(3 * SECONDS), _connected(settings) as admin:
             return await _look(admin, tenants, partitions)
-    except (KafkaError, OSError, TimeoutError, LookupError) as error:
+    except (KafkaError, OSError, TimeoutError, LookupError, ValueError) as error:
         wrong = f"Kafka at {settings.kafka_bootstrap} can't be reached ({type(error).__name__})."
         todo = "Start it, or correct ENGINE_KAFKA_BOOTSTRAP and ENGINE_KAFKA_SECURITY; look at firewalls in between."
         return [Finding("kafka_away", wrong, todo)]
+
+
+@asynccontextmanager
+async def _connected(settings: EngineSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=int(SECONDS * 1000))
+    try:
+        await admin.start()
+        yield admin
     finally:
         await admin.close()
 

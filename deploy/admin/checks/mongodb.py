@@ -25,7 +25,7 @@ async def look(settings: EngineSettings, tenants: list[str]) -> tuple[list[Findi
     try:
         async with connected(settings, SECONDS) as client:
             return await _look(client, settings, tenants)
-    except (PyMongoError, OSError) as error:
+    except (PyMongoError, OSError, ValueError) as error:
         return [_away(error)], []
 
 
@@ -36,7 +36,7 @@ def _away(error: Exception) -> Finding:
             "Check user, password and authSource in ENGINE_MONGODB_URI, and give the user readWrite on engine, "
             "engine_live and engine_sandbox.",
         )  # fmt: skip
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, (ConfigurationError, ValueError)):
         todo = "Correct ENGINE_MONGODB_URI: mongodb://user:password@host:27017/?replicaSet=rs0"
         return Finding("mongodb_uri", f"ENGINE_MONGODB_URI can't be used ({type(error).__name__}).", todo)
     why = "no answer" if not isinstance(error, PyMongoError) or is_absence(error) else "an odd answer"
