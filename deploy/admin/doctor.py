@@ -26,8 +26,9 @@ Section = tuple[str, list[Finding]]
 def main(ctx: typer.Context, tenant: Tenants = [], service: Services = [], as_json: Json = False) -> None:  # noqa: B006
     """Say what is wrong, and what to do: settings, keys, clocks, servers, permissions, topics, indexes, services.
 
-    It reads the ENGINE_* variables of this process: run it where the services run, as their user. Of data it changes
-    nothing; to see what is permitted it writes, and removes, a document and an object of no meaning.
+    It reads the ENGINE_* variables of this process: run it where the gateway runs, as its user; other services have
+    fewer rights, which it would call wrong. Of data it changes nothing; to see what is permitted it writes, and
+    removes, a document and an object of no meaning.
     Exit code 1 when anything is wrong.
 
     mutation-engine doctor

@@ -13,7 +13,7 @@ import typer
 from deploy.admin.gateway import Gateway, Refused, Unreachable
 from deploy.admin.installation import installation_of
 from deploy.admin.records import PLURALS
-from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, note, print_json
+from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, note, print_json
 from shared.filenames import safe_name
 
 ATTACHMENTS: Final = "attachments"
@@ -35,10 +35,13 @@ To = Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Into <list>.
 WithFiles = Annotated[bool, typer.Option("--files", help="With --to: also the bytes, as files/<attachment id>/<name>.")]
 
 
-def main(ctx: typer.Context, what: Which = What.all, to: To = None, files: WithFiles = False) -> None:
+def main(
+    ctx: typer.Context, what: Which = What.all, to: To = None, files: WithFiles = False, as_json: Json = False
+) -> None:
     """Export what a tenant has, one JSON object a line: {"list", "item"}; in a folder, one file a list.
 
-    Each file is checked against its digest. Exit code 1 when one of them could not be had.
+    Each file is checked against its digest. Exit code 1 when one of them could not be had. With --to, --json tells
+    how many there were of each.
 
     mutation-engine export candidates > candidates.ndjson
 
@@ -48,24 +51,32 @@ def main(ctx: typer.Context, what: Which = What.all, to: To = None, files: WithF
         raise CommandFailed(MISUSED, "--files goes with --to DIRECTORY, and with attachments or all.")
     with installation_of(ctx).gateway() as gateway:
         lists = [*PLURALS.values(), ATTACHMENTS] if what is What.all else [str(what)]
-        lost = sum(_export(gateway, name, to, files) for name in lists)
+        lost = sum(_export(gateway, name, to, files, as_json) if to else _printed(gateway, name) for name in lists)
     raise typer.Exit(FAILED if lost else 0)
 
 
-def _export(gateway: Gateway, name: str, to: Path | None, with_files: bool) -> int:
+def _items(gateway: Gateway, name: str) -> Iterator[Line]:
+    return attachments(gateway) if name == ATTACHMENTS else gateway.pages(f"/{name}")
+
+
+def _printed(gateway: Gateway, name: str) -> int:
+    for item in _items(gateway, name):
+        print_json({"list": name, "item": item})
+    return 0
+
+
+def _export(gateway: Gateway, name: str, to: Path, with_files: bool, as_json: bool) -> int:
     """One list; returns how many files could not be had."""
-    items = attachments(gateway) if name == ATTACHMENTS else gateway.pages(f"/{name}")
-    if to is None:
-        for item in items:
-            print_json({"list": name, "item": item})
-        return 0
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     count = lost = 0
     with (to / f"{name}.ndjson").open("wb") as lines:
-        for count, item in enumerate(items, 1):  # noqa: B007  told of below
+        for count, item in enumerate(_items(gateway, name), 1):  # noqa: B007  told of below
             lines.write(orjson.dumps(item) + b"\n")
             lost += with_files and name == ATTACHMENTS and not _fetched(gateway, item, to / "files")
-    note(f"{count} {name}, {lost} files lost" if lost else f"{count} {name}")
+    if as_json:
+        print_json({"list": name, "items": count, "lost": lost})
+    else:
+        note(f"{count} {name}, {lost} files lost" if lost else f"{count} {name}")
     return lost
 
 
@@ -81,18 +92,20 @@ def attachments(gateway: Gateway) -> Iterator[Line]:
 
 
 def _fetched(gateway: Gateway, attachment: Line, into: Path) -> bool:
-    """Put the file where it belongs, or say why not; the key goes to the gateway alone, never to the store."""
+    """Put the file where it belongs, or say why not and leave none; the key goes to the gateway, never to the store."""
     target = into / attachment["id"] / (safe_name(attachment["filename"]) or "file")
     try:
         link = gateway.call("GET", f"/attachments/{attachment['id']}/content", query={"as": "link"})["url"]
         target.parent.mkdir(parents=True, exist_ok=True)
-        digest = _downloaded(link, target)
+        why = (
+            "" if _downloaded(link, target) == attachment["sha256"] else "its bytes have another digest than its entry"
+        )
     except (Refused, Unreachable, httpx2.HTTPError) as error:
-        note(f"{attachment['id']}: {error}")
-        return False
-    if digest != attachment["sha256"]:
-        note(f"{attachment['id']}: its bytes have another digest than its entry")
-    return bool(digest == attachment["sha256"])
+        why = str(error) or type(error).__name__
+    if why:
+        target.unlink(missing_ok=True)
+        note(f"{attachment['id']}: {why}")
+    return not why
 
 
 def _downloaded(link: str, target: Path) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from deploy.admin.gateway import Gateway, Refused, Unreachable
+from deploy.admin.gateway import Gateway, Unreachable
 from deploy.admin.installation import installation_of
 from deploy.admin.terminal import FAILED, Json, note, print_json, say
 
@@ -15,7 +15,8 @@ ENDED: Final = frozenset({"completed", "partially_completed", "failed", "rejecte
 GOOD: Final = "completed"
 STYLES: Final = {GOOD: "green", "stored": "green", "delivered": "green", "accepted": "cyan", "applying": "cyan"}
 WAIT_SECONDS: Final = 30
-POLL_SECONDS: Final = 1.0
+LEAST_SECONDS: Final = 0.2  # between two questions
+AGAIN_SECONDS: Final = 1.0
 AWAY_SECONDS: Final = 120.0  # for the gateway to come back, while somebody follows
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The idempotency key of the write.")]
@@ -23,7 +24,7 @@ Follow = Annotated[bool, typer.Option("--follow", "-f", help="Until it has ended
 
 
 def main(ctx: typer.Context, key: Key, follow: Follow = False, as_json: Json = False) -> None:
-    """Tell what became of a write: its state, its files, its callbacks. Exit code 1 when it did not complete.
+    """Tell what became of a write: its state, its files, its callbacks. Exit code 1 when it ended otherwise than well.
 
     mutation-engine status hire-4711
 
@@ -58,35 +59,26 @@ def shown_until_ended(gateway: Gateway, key: str, as_json: bool) -> dict[str, An
 
 
 def views(gateway: Gateway, key: str) -> Iterator[dict[str, Any]]:
-    """The states of a mutation, until the terminal one. A gateway that is away for a while is waited for.
-
-    Asks with a long poll; a gateway that does not know it is asked every second.
-    """
+    """The states of a mutation, until the terminal one. A gateway that is away for a while is waited for."""
     wait: int | None = None  # the first answer at once, so that something is seen
-    polls, away_since = False, None
+    away_since = None
     while True:
+        asked = time.monotonic()
         try:
             view = view_of(gateway, key, wait)
-        except Refused as refused:
-            if wait is None or refused.status != 400:
-                raise
-            wait, polls = None, True
-            continue
         except Unreachable as unreachable:
-            away_since = away_since or time.monotonic()
-            if time.monotonic() - away_since > AWAY_SECONDS:
+            away_since = away_since or asked
+            if asked - away_since > AWAY_SECONDS:
                 raise
             note(f"{unreachable} Trying again.")
-            time.sleep(POLL_SECONDS)
+            time.sleep(AGAIN_SECONDS)
             continue
-        away_since = None
         yield view
         if has_ended(view):
             return
-        if polls:
-            time.sleep(POLL_SECONDS)
-        else:
-            wait = WAIT_SECONDS
+        if wait:  # a gateway that leaves answers at once
+            time.sleep(max(asked + LEAST_SECONDS - time.monotonic(), 0.0))
+        wait, away_since = WAIT_SECONDS, None
 
 
 def has_ended(view: dict[str, Any]) -> bool:

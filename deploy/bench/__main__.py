@@ -65,12 +65,13 @@ async def run(options: argparse.Namespace) -> int:
 def main() -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m deploy.bench", description=__doc__)
-    parser.add_argument("--workloads", type=lambda text: text.split(","), default=list(WORKLOADS))
-    parser.add_argument("--n", type=int, default=1000)
-    parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--stack", choices=tuple(BROKERS), default="embedded")
-    parser.add_argument("--state-dir", type=Path, default=Path(".run/bench"))
+    names = ", ".join(f"{name} ({each.says})" for name, each in WORKLOADS.items())
+    parser.add_argument("--workloads", type=lambda text: text.split(","), default=list(WORKLOADS), help=f"of {names}")
+    parser.add_argument("--n", type=int, default=1000, help="mutations of each (1000)")
+    parser.add_argument("--clients", type=int, default=32, help="at once; each sends when it has its 202 (32)")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--stack", choices=tuple(BROKERS), default="embedded", help="kafka: Apache Kafka, needs Java")
+    parser.add_argument("--state-dir", type=Path, default=Path(".run/bench"), help="of the stack that it starts")
     options = parser.parse_args()
     if unknown := set(options.workloads) - set(WORKLOADS):
         parser.error(f"unknown workloads: {', '.join(sorted(unknown))}")
@@ -78,4 +79,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # what was started has been taken down
+        sys.exit(130)

@@ -53,11 +53,14 @@ async def run(name: str, state_dir: Path) -> int:
 def main() -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
-    parser.add_argument("--target", choices=("stack", "compose"), default="stack")
-    parser.add_argument("--state-dir", type=Path, default=Path(".run/demo"))
+    parser.add_argument("--target", choices=("stack", "compose"), default="stack", help="compose: what runs already")
+    parser.add_argument("--state-dir", type=Path, default=Path(".run/demo"), help="of the stack that it starts")
     options = parser.parse_args()
     return asyncio.run(run(options.target, options.state_dir))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # what was started has been taken down
+        sys.exit(130)

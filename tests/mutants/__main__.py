@@ -70,6 +70,7 @@ def main() -> int:
     chosen = [mutant for mutant in MUTANTS if only in mutant.name]
     if not chosen:
         parser.error(f"no variant's name holds {only!r}; there are: {', '.join(each.name for each in MUTANTS)}")
+    print(f"the tests of {len(chosen)} variants on the code as it is, then each on its variant …", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         sound = tested(copy(Path(directory)), *sorted({mutant.test for mutant in chosen}))
     if sound.returncode:
@@ -86,4 +87,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

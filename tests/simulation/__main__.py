@@ -1,18 +1,31 @@
-"""Plays seeds: `python -m tests.simulation --seeds 20000 --from 0`, or one of them: `--seed 17`."""
+"""Plays seeds: `python -m tests.simulation --seeds 20000 --from 0`, or one of them: `--seed 17`.
+
+Exit code 1 where a seed failed, or a kind of fault was never reached; 130 after Ctrl-C.
+"""
 
 import argparse
 import os
 import resource
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
 from tests.simulation import scenario
 from tests.simulation.faults import KINDS
 from tests.simulation.scenario import Result
+
+EVERY: Final = 1000  # seeds between two words about how far it is
+
+
+def _prepare() -> None:
+    """In each process: Ctrl-C is for the first one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    scenario.prepare()
 
 
 def results(first: int, count: int, jobs: int) -> Iterator[Result]:
@@ -21,7 +34,7 @@ def results(first: int, count: int, jobs: int) -> Iterator[Result]:
     if jobs == 1:
         yield from map(scenario.run, seeds)
         return
-    with get_context("spawn").Pool(jobs, scenario.prepare) as pool:
+    with get_context("spawn").Pool(jobs, _prepare) as pool:
         yield from pool.imap_unordered(scenario.run, seeds, chunksize=16)
 
 
@@ -30,21 +43,34 @@ def _regressions() -> list[int]:
     return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
 
 
+def _counted(played: Iterator[Result], seeds: int) -> Iterator[Result]:
+    """The same, with a word now and then on standard error."""
+    for count, result in enumerate(played, 1):
+        if count % EVERY == 0:
+            print(f"{count:,} of {seeds:,} seeds", file=sys.stderr, flush=True)
+        yield result
+
+
+def _asked() -> argparse.Namespace:
+    form = argparse.RawDescriptionHelpFormatter
+    arguments = argparse.ArgumentParser("python -m tests.simulation", description=__doc__, formatter_class=form)
+    arguments.add_argument("--seeds", type=int, default=300, help="how many, each another schedule of faults (300)")
+    arguments.add_argument("--from", dest="first", type=int, default=0, help="the first of them (0)")
+    arguments.add_argument("--seed", type=int, action="append", help="this one alone, told in full; repeatable")
+    arguments.add_argument("--regressions", action="store_true", help="those that once failed: regressions.txt")
+    arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once (all cores)")
+    return arguments.parse_args()
+
+
 def main() -> int:
     """The exit code: 1 where a seed failed, or a fault was never reached."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seeds", type=int, default=300)
-    arguments.add_argument("--from", dest="first", type=int, default=0)
-    arguments.add_argument("--seed", type=int, action="append")
-    arguments.add_argument("--regressions", action="store_true")
-    arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    asked = arguments.parse_args()
+    asked = _asked()
     scenario.prepare()
     chosen = asked.seed or (_regressions() if asked.regressions else [])
     if chosen:
         return _tell([scenario.run(seed) for seed in chosen], every=True)
     begun = time.monotonic()
-    played = list(results(asked.first, asked.seeds, asked.jobs))
+    played = list(_counted(results(asked.first, asked.seeds, asked.jobs), asked.seeds))
     seconds = time.monotonic() - begun
     code = _tell(played)
     used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -75,4 +101,7 @@ if __name__ == "__main__":
             [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
             os.environ | {"PYTHONHASHSEED": "0"},
         )
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
