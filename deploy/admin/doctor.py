@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.admin.checks import configuration, kafka, mongodb, services, store
+from deploy.admin.checks import configuration, files, kafka, mongodb, services, store
 from deploy.admin.checks.finding import Finding
 from deploy.admin.init import InitSettings
 from deploy.admin.installation import Installation, default_state_dir, installation_of
@@ -55,9 +55,9 @@ async def _examined(installation: Installation, tenants: list[str], addresses: d
             return sections  # they say it better
         return [("settings", [Finding("settings_missing", str(failed), "Set the ENGINE_* variables of the services.")])]
     sections[0][1].extend(configuration.egress(settings))
-    if unfit := configuration.authorities(settings):
+    if unfit := files.authorities(settings):
         return [(sections[0][0], sections[0][1] + unfit)]  # no server can be asked rightly
-    sections.append(("sealing key", configuration.sealing_key(settings.secrets_key_file)))
+    sections.append(("sealing key", files.sealing_key(settings.secrets_key_file)))
     (documents, names), objects, answers = await asyncio.gather(
         mongodb.look(settings, tenants), store.look(settings), services.look(addresses)
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.admin.checks import configuration, kafka, mongodb
+from deploy.admin.checks import configuration, files, kafka, mongodb
 from deploy.admin.checks.finding import Finding
 from shared import topics
 from shared.settings import EngineSettings
@@ -114,7 +114,7 @@ def test_a_key_file_of_its_owner_alone_is_well(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=")
     path.chmod(0o600)
-    assert configuration.sealing_key(path) == []
+    assert files.sealing_key(path) == []
     path.chmod(0o640)  # of a mounted secret
-    assert configuration.sealing_key(path) == []
-    assert codes(configuration.sealing_key(None)) == ["sealing_key_unset"]
+    assert files.sealing_key(path) == []
+    assert codes(files.sealing_key(None)) == ["sealing_key_unset"]

@@ -1,11 +1,8 @@
 """Settings: misspelt, invalid, or odd; no server is asked."""
 
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, ip_address, ip_network
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,16 +16,23 @@ from services.ingest.settings import IngestSettings
 from services.notifier.settings import NotifierSettings
 from services.storage.settings import StorageSettings
 from shared.addresses import EgressPolicy, Network
-from shared.sealing import Sealer
 from shared.settings import EngineSettings
-from shared.tls import trusting
 
 MODELS: Final = (InitSettings, IngestSettings, FetcherSettings, StorageSettings, NotifierSettings)
-OURS: Final = frozenset(  # of this command line and of the tests
-    {"ENGINE_URL", "ENGINE_API_KEY", "ENGINE_ADMIN_KEY", "ENGINE_WEBHOOK_SECRET", "ENGINE_STATE_DIR", "ENGINE_HTTP_URL"}
+OURS: Final = frozenset(  # of this command line, of the tests and of the compose file
+    {
+        "ENGINE_URL",
+        "ENGINE_API_KEY",
+        "ENGINE_ADMIN_KEY",
+        "ENGINE_WEBHOOK_SECRET",
+        "ENGINE_STATE_DIR",
+        "ENGINE_HTTP_URL",
+        "ENGINE_IMAGE",
+        "ENGINE_VERSION",
+        "ENGINE_REVISION",
+    }
 )
 METADATA: Final = ip_address("169.254.169.254")
-AUTHORITIES: Final = ("kafka_ca_file", "mongodb_ca_file", "s3_ca_file", "otlp_ca_file")
 BROAD: Final = {4: 8, 6: 16}  # networks with a shorter prefix hold more than anybody means
 
 
@@ -118,51 +122,3 @@ def _holds(network: Network, host: str) -> bool:
     except ValueError:
         return False  # a name: where it leads, only a look-up could tell
     return isinstance(inside, IPv4Network) == isinstance(network, IPv4Network) and inside.subnet_of(network)  # type: ignore[arg-type]
-
-
-def authorities(settings: EngineSettings) -> list[Finding]:
-    """Files with certificate authorities that no connection could use."""
-    found = []
-    for name, path in ((name, path) for name in AUTHORITIES if (path := getattr(settings, name))):
-        try:
-            trusting(path)
-        except OSError as error:
-            wrong = f"ENGINE_{name.upper()} names {path}, which can't be used: {error.strerror or error}."
-            found.append(Finding("authority_unfit", wrong, "Name a file with certificates (PEM) that we may read."))
-    return found
-
-
-def sealing_key(path: Path | None) -> list[Finding]:
-    """The file with the key that seals webhook secrets."""
-    if path is None:
-        return [
-            Finding(
-                "sealing_key_unset", "ENGINE_SECRETS_KEY_FILE is not set: no callback can be signed.",
-                "Name the file with the key that the first initialisation made (32 bytes, base64).",
-            )
-        ]  # fmt: skip
-    try:
-        mode = path.stat().st_mode
-        Sealer.from_file(path)
-    except FileNotFoundError:
-        return [
-            Finding(
-                "sealing_key_missing", f"There is no sealing key at {path}: no callback can be signed.",
-                "Bring it back from its backup; without one make a new key (init) and issue all webhook secrets anew.",
-            )
-        ]  # fmt: skip
-    except ValueError as error:
-        todo = "Bring the right file back; a new installation gets one from: mutation-engine init"
-        return [Finding("sealing_key_invalid", f"{error}.", todo)]
-    except OSError as error:
-        todo = f"Let the user of the services ({os.getuid()} here) read it."
-        return [Finding("sealing_key_unreadable", f"The sealing key can't be read: {error}.", todo)]
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
-        shown = stat.S_IMODE(mode)
-        return [
-            Finding(
-                "sealing_key_exposed", f"Everybody on the machine can read the sealing key {path} (mode {shown:04o}).",
-                f"chmod 600 {path}; of a mounted secret: defaultMode 0440. Who may have seen it? Rotate all secrets.",
-            )
-        ]  # fmt: skip
-    return []
