@@ -11,9 +11,10 @@ from rich.table import Table
 from deploy.admin.gateway import Gateway
 from deploy.admin.installation import installation_of
 from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, cell, end_counted, out, print_json, say
+from shared.limits import DELIVERIES_RESENT
 
 app = typer.Typer(name="deliveries", help="Callbacks of all tenants, by an admin key.", no_args_is_help=True)
-AGO: Final = re.compile(r"([0-9]{1,6})([mhd])")
+AGO: Final = re.compile(r"([0-9]{1,4})([mhd])")
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 STYLES: Final = {"failed": "red", "open": "yellow", "delivered": "green"}
 
@@ -110,8 +111,15 @@ def resend(
         body |= {name: value for name, value in chosen.items() if value is not None}
     with installation_of(ctx).admin() as gateway:
         done = gateway.data("POST", "/admin/deliveries/resend", body)
-    why = "What is delivered, was answered with 410, is about an erased record or is under way can't be."
-    end_counted(done, as_json, dry_run, "sent again", "" if done["count"] else why)
+    end_counted(done, as_json, dry_run, "sent again", _but(done["count"]))
+
+
+def _but(count: int) -> str:
+    if not count:
+        return "What is delivered, was answered with 410, is about an erased record or is under way can't be."
+    return (
+        f"That is as many as at once: {DELIVERIES_RESENT:,}. Repeat it for more." if count >= DELIVERIES_RESENT else ""
+    )
 
 
 def moment(text: str | None) -> str | None:

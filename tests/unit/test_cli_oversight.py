@@ -180,3 +180,9 @@ def test_what_may_work_later_ends_with_3_and_says_so(gateway: Gateway, run: Call
     result = run("lag", "--json")
     assert (result.exit_code, result.stdout) == (3, "")
     assert f"{status}: There is no such thing." in result.stderr
+
+
+def test_that_more_may_be_left_to_send_again_is_told(gateway: Gateway, run: Callable[..., Result]) -> None:
+    gateway.answers["/admin/deliveries/resend"] = {"count": 1000, "dryRun": False}
+    result = run("deliveries", "resend", "--failed")
+    assert (result.exit_code, "Repeat it for more" in result.stderr) == (0, True)
