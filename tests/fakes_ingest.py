@@ -34,6 +34,12 @@ KEYS = {
 }
 
 
+def code_of(answer: httpx2.Response) -> str:
+    """The code of a problem."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    return str(answer.json()["type"].rpartition(":")[2])
+
+
 class InMemoryKeys:
     """Knows the keys of KEYS."""
 

@@ -9,7 +9,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Route
 
 from services.ingest.api.context import RequestContext
-from tests.fakes_ingest import IngestStand
+from tests.fakes_ingest import IngestStand, code_of
 
 CONSOLE = {"/console", "/console/", "/console/{name}"}  # fixed files, which know nothing
 OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi", "/docs", *CONSOLE}
@@ -48,3 +48,15 @@ async def test_every_route_but_those_for_all_refuses_strangers_unread(key: bytes
     assert opened == OPEN
     assert taken == []
     assert len(doors(stand)) > 40
+
+
+async def test_every_route_for_operators_refuses_a_tenants_key(stand: IngestStand) -> None:
+    await stand.registry.create_tenant("acme")
+    routes = [(method, path) for method, path in doors(stand) if path.startswith("/admin")]
+    async with stand.client("key-of-acme") as client:
+        for method, path in routes:
+            answer = await client.request(method, path.replace("{tenant}", "acme"), json={})
+            assert (answer.status_code, code_of(answer)) == (403, "forbidden"), path
+    assert len(routes) > 15
+    assert (await stand.registry.keys("acme"), await stand.registry.secrets("acme")) == ([], [])
+    assert (stand.oversight.resends.resent, stand.oversight.letters.replayed) == ([], [])

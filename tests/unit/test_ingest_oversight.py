@@ -1,6 +1,5 @@
-"""The routes for operators: admin keys only, whatever is sent; and a stream that ends when it should."""
+"""The routes for operators: what they answer and refuse, and a stream that ends when it should."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,46 +10,8 @@ import pytest
 from services.ingest.api import admin_state, schemas_oversight, schemas_repairs
 from services.ingest.letters import Chosen as ChosenLetters
 from services.ingest.resends import Chosen
-from tests.fakes_ingest import IngestStand
+from tests.fakes_ingest import IngestStand, code_of
 from tests.fakes_oversight import NOW
-
-ROUTES = [
-    ("GET", "/admin/search?q=x"),
-    ("GET", "/admin/mutations/live/x"),
-    ("GET", "/admin/deliveries"),
-    ("POST", "/admin/deliveries/resend"),
-    ("GET", "/admin/dead-letters"),
-    ("GET", "/admin/dead-letters/mutations.accepted.dlq"),
-    ("POST", "/admin/dead-letters/mutations.accepted.dlq/replay"),
-    ("GET", "/admin/state"),
-    ("GET", "/admin/state/events"),
-]
-
-
-@pytest.fixture
-def stand() -> IngestStand:
-    return IngestStand()
-
-
-@pytest.fixture
-async def admin(stand: IngestStand) -> AsyncIterator[httpx2.AsyncClient]:
-    async with stand.client("key-of-admin") as client:
-        yield client
-
-
-def code_of(answer: httpx2.Response) -> str:
-    assert answer.headers["content-type"] == "application/problem+json"
-    return str(answer.json()["type"].rpartition(":")[2])
-
-
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_only_admin_keys_pass(stand: IngestStand, method: str, path: str) -> None:
-    refused = {None: (401, "unauthorized"), "wrong": (401, "unauthorized"), "key-of-acme": (403, "forbidden")}
-    for key, expected in refused.items():
-        async with stand.client(key) as client:
-            answer = await client.request(method, path)
-        assert (answer.status_code, code_of(answer)) == expected
-    assert (stand.oversight.resends.resent, stand.oversight.letters.replayed) == ([], [])
 
 
 @pytest.mark.parametrize("query", ["", "?q=", "?q=%20", "?q=%00", "?q=a&q=b", f"?q={'a' * 301}", "?q=a&x=b", "?q=%0a"])
