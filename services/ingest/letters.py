@@ -5,10 +5,11 @@ de-duplicated by what the ledger says, commands by their key, and what still can
 """
 
 import asyncio
+import hashlib
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
@@ -18,8 +19,7 @@ from shared.broker import Record
 from shared.consume import written_at
 from shared.dead_letters import HEADERS_PREFIX
 from shared.limits import DEAD_LETTER_SECONDS, DEAD_LETTERS_READ
-from shared.peek import Peek, open_peek
-from shared.settings import EngineSettings
+from shared.peek import Peek
 
 TOPIC: Final = re.compile(r"^mutations\.(?:accepted|fetched|completed|commands\.[a-z0-9-]{1,40})\.dlq$")
 SUFFIX: Final = ".dlq"
@@ -42,7 +42,7 @@ class Chosen(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """How many letters were replayed, or would be, and where to; `complete`: all were looked at in the time."""
+    """How many records were replayed, or would be, and where to; `complete`: all were looked at in the time."""
 
     letters: int
     target: str
@@ -52,12 +52,24 @@ class Replayed(NamedTuple):
 class KafkaLetters:
     """One reader at a time, bounded in time and number. Raises DependencyUnavailable."""
 
-    def __init__(self, kafka: PatientKafka, settings: EngineSettings) -> None:
-        self._kafka, self._settings, self._reading = kafka, settings, asyncio.Lock()
+    def __init__(self, kafka: PatientKafka, opened: Callable[[], AbstractAsyncContextManager[Peek]]) -> None:
+        self._kafka, self._opened, self._reading = kafka, opened, asyncio.Lock()
+        self._listed: tuple[float, list[dict[str, Any]]] | None = None  # when it was begun, and what was found
 
     async def topics(self) -> list[dict[str, Any]]:
-        """Every topic that holds letters, with its letters by reason; `read` tells how many were looked at."""
-        async with self._peek() as peek:
+        """Every topic that holds letters, with its letters by reason; `read` tells how many were looked at.
+
+        All who have waited for their turn share one look: many consoles must not keep an operator from a replay.
+        """
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        async with self._reading:
+            if self._listed is None or self._listed[0] < asked:
+                self._listed = clock(), await self._topics()
+            return self._listed[1]
+
+    async def _topics(self) -> list[dict[str, Any]]:
+        async with self._opened() as peek:
             all_spans = await self._spans(TOPIC)
             found = {each.topic: _Topic(each.topic) for each in all_spans}
             for partition, (first, end) in all_spans.items():
@@ -83,25 +95,25 @@ class KafkaLetters:
     async def replay(self, topic: str, chosen: Chosen, dry_run: bool) -> Replayed | None:
         """Publish letters to the topic they came from, key, bytes and headers as they were; None without such a topic.
 
-        A kill in between, or a broker that goes away, leaves some replayed and some not: repeat it.
+        A kill in between, or a broker that goes away, leaves some replayed and some not: repeat it. Letters of one
+        record are replayed as one, or their number would double whenever a replay was in vain.
         """
-        target, count = topic.removesuffix(SUFFIX), 0
+        target, same = topic.removesuffix(SUFFIX), set[bytes]()
         async with self._peek() as peek:
             spans = await self._of_topic(topic)
             if spans is None:
                 return None
             wanted = _newest(spans if chosen.places is None else _around(spans, chosen.places), DEAD_LETTERS_READ)
             async for records in peek.read(wanted, DEAD_LETTER_SECONDS):
-                for record in filter(chosen.takes, records):
-                    count += 1
+                for record in _others(filter(chosen.takes, records), same):
                     if not dry_run:
                         await self._kafka.send(target, record.key, record.value, _own_headers(record))
             every = chosen.places is not None or all(wanted[each][0] == spans[each][0] for each in wanted)
-            return Replayed(count, target, peek.complete and every)
+            return Replayed(len(same), target, peek.complete and every)
 
     @asynccontextmanager
     async def _peek(self) -> AsyncIterator[Peek]:
-        async with self._reading, open_peek(self._settings) as peek:
+        async with self._reading, self._opened() as peek:
             yield peek
 
     async def _of_topic(self, topic: str) -> Spans | None:
@@ -167,6 +179,15 @@ def _said(record: Record, name: str) -> str:
     """What we wrote on the letter: behind the record's own headers, so the last one counts."""
     found = [value for known, value in record.headers if known == HEADERS_PREFIX + name]
     return (found[-1] or b"").decode("utf-8", "replace") if found else ""
+
+
+def _others(records: Iterable[Record], same: set[bytes]) -> Iterator[Record]:
+    """Those that are none of the `same`, which then holds them, too: by key, bytes and own headers."""
+    for record in records:
+        name = hashlib.sha256(repr((record.key, _own_headers(record))).encode() + (record.value or b"")).digest()
+        if name not in same:
+            same.add(name)
+            yield record
 
 
 def _own_headers(record: Record) -> list[tuple[str, bytes]]:

@@ -46,6 +46,7 @@ from shared.leases import Leases
 from shared.ledger import CONTROL_DATABASE, Client, connected, databases, open_database
 from shared.metrics import BUDGET_LIMIT, watch_budget
 from shared.observability import configure_logging
+from shared.peek import open_peek
 from shared.process import Lifecycle, background, run_service
 from shared.resets import Resets
 from shared.tenant_registry import open_registry
@@ -122,8 +123,9 @@ def _counting(client: Client, leases: Leases) -> Job:
 def _oversight(client: Client, kafka: PatientKafka, settings: IngestSettings) -> Oversight:
     of_tenants = databases(client)
     trail = MongoTrail(of_tenants, open_database(client, CONTROL_DATABASE))
-    standing = Standing(of_tenants, kafka, settings)
-    return Oversight(trail, standing, MongoResends(client, of_tenants), KafkaLetters(kafka, settings))
+    opened = partial(open_peek, settings)
+    standing, letters = Standing(of_tenants, kafka, opened), KafkaLetters(kafka, opened)
+    return Oversight(trail, standing, MongoResends(client, of_tenants), letters)
 
 
 def _watch_budgets(settings: IngestSettings, gateway: Gateway) -> None:

@@ -1,8 +1,8 @@
 """How the engine stands: lag of its groups, mutations under way, who is parked and why. One look serves everybody."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,8 +14,7 @@ from shared.consume import written_at
 from shared.errors import DependencyUnavailable
 from shared.ledger import LANES, OWED, PARKED, Database, Document, translated
 from shared.offsets import Lag
-from shared.peek import open_peek
-from shared.settings import EngineSettings
+from shared.peek import Peek
 
 FRESH_SECONDS: Final = 1.5
 AGE_SECONDS: Final = 1.5  # for the records from which ages are read
@@ -28,8 +27,13 @@ PARKED_MEMBERS: Final = dict.fromkeys(("tenant", "places", "parked.at"), 1)
 class Standing:
     """Reads ledger and broker, at most once in FRESH_SECONDS, however many ask."""
 
-    def __init__(self, databases: Mapping[str, Database], kafka: PatientKafka, settings: EngineSettings) -> None:
-        self._databases, self._kafka, self._settings = databases, kafka, settings
+    def __init__(
+        self,
+        databases: Mapping[str, Database],
+        kafka: PatientKafka,
+        opened: Callable[[], AbstractAsyncContextManager[Peek]],
+    ) -> None:
+        self._databases, self._kafka, self._opened = databases, kafka, opened
         self._looking = asyncio.Lock()
         self._last: tuple[float, dict[str, Any]] | None = None
 
@@ -38,7 +42,9 @@ class Standing:
         clock = asyncio.get_running_loop().time
         async with self._looking:
             if self._last is None or clock() - self._last[0] > FRESH_SECONDS:
-                self._last = clock(), await self._look()
+                # From its end: while a server is away a look lasts many seconds, and whoever waits for it shares it.
+                found = await self._look()
+                self._last = clock(), found
             return self._last[1]
 
     async def _look(self) -> dict[str, Any]:
@@ -64,7 +70,7 @@ class Standing:
         written: dict[TopicPartition, datetime | None] = {}
         if spans:
             with suppress(DependencyUnavailable):
-                async with open_peek(self._settings) as peek:
+                async with self._opened() as peek:
                     async for records in peek.read(spans, AGE_SECONDS):
                         for record in records:
                             written.setdefault(TopicPartition(record.topic, record.partition), written_at(record))

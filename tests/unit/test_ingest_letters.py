@@ -1,6 +1,8 @@
 """Which dead letters are meant, and that they are replayed as they came."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from services.ingest import letters
-from services.ingest.letters import TOPIC, Chosen
+from services.ingest.letters import TOPIC, Chosen, KafkaLetters, Replayed
 from shared import topics
 from shared.dead_letters import DeadLetters
 from shared.events import Header
@@ -23,6 +25,39 @@ class Kept:
 
     async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Any) -> None:
         self.headers = tuple(headers)
+
+
+class Log:
+    """A broker with one dead-letter topic: remembers what was sent, counts its readers, lets none read before `go`."""
+
+    def __init__(self, *records: Any) -> None:
+        self.records, self.sent, self.readers, self.complete = records, list[Any](), 0, True
+        self.come, self.go = asyncio.Event(), asyncio.Event()
+        self.offsets = self
+
+    async def ends(self, pattern: Any) -> dict[TopicPartition, int]:
+        return {ZERO: len(self.records)}
+
+    async def starts(self, partitions: Any) -> dict[TopicPartition, int]:
+        return {ZERO: 0}
+
+    async def send(self, *sent: Any) -> None:
+        self.sent.append(sent)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Any]:
+        self.readers += 1
+        self.come.set()
+        await self.go.wait()
+        yield self
+
+    async def read(self, spans: Any, seconds: float) -> AsyncIterator[Any]:
+        for first, end in spans.values():
+            yield self.records[first:end]
+
+    def letters(self) -> KafkaLetters:
+        kafka: Any = self
+        return KafkaLetters(kafka, self.opened)
 
 
 def record(offset: int = 7, headers: Collection[Header] = (), value: bytes | None = b"raw") -> Any:
@@ -67,6 +102,31 @@ async def test_letters_are_chosen_by_reason_and_place() -> None:
         (Chosen("other", {(1, 7)}), False),
     ):
         assert chosen.takes(found) is taken
+
+
+async def test_letters_of_one_record_are_replayed_as_one() -> None:
+    """Or each replay that is in vain would double what the next one replays."""
+    first = await letter("poison", value=b"one")
+    log = Log(first, await letter("poison", value=b"two"), await letter("other", value=b"one"))
+    log.go.set()
+    for dry_run, sent in ((True, []), (False, [b"one", b"two"])):
+        done = await log.letters().replay("mutations.accepted.dlq", Chosen(), dry_run)
+        assert done == Replayed(2, "mutations.accepted", True)
+        assert [value for _, _, value, _ in log.sent] == sent
+
+
+async def test_who_waits_to_see_the_letters_shares_one_look_that_began_after_all_had_asked() -> None:
+    log = Log()
+    log.records = (SimpleNamespace(**vars(await letter("poison")) | {"topic": ZERO.topic}),)
+    letters = log.letters()
+    looks = [asyncio.create_task(letters.topics()) for _ in range(5)]
+    await log.come.wait()
+    log.go.set()
+    found = await asyncio.gather(*looks)
+    assert [[each["total"] for each in one] for one in found] == [[1]] * 5
+    assert log.readers == 2
+    assert await letters.topics() == found[0]
+    assert log.readers == 3
 
 
 def test_no_more_is_read_than_what_was_asked_for() -> None:
