@@ -32,7 +32,10 @@ class PatientKafka:
                 publishing = open_publisher(self._settings, dead.set)
                 async with publishing as publisher, open_offsets(self._settings) as offsets:
                     self._publisher, self._offsets = publisher, offsets
-                    await dead.wait()
+                    try:
+                        await dead.wait()
+                    finally:  # what is closed from here on is asked no more
+                        self._publisher = self._offsets = None
                     log.error("producer.dead")
             except DependencyUnavailable as error:
                 log.warning("kafka.not_there_yet", error=str(error))
