@@ -37,7 +37,10 @@ def whole(environment: str, document: Document, behind: str | None) -> dict[str,
         "tries": document.get("tries", 0),
         "published": publish_count(document),
         "parkedBehind": behind,
+        # The URL goes when the notifier has taken the callback over; until then nothing shows it but this.
+        "callbackOwed": "callbackUrl" in document,
         "error": told(error["code"], error["message"]) if error else None,
+        "errors": (error or {}).get("errors") or [],
     }
 
 

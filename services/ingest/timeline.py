@@ -15,7 +15,7 @@ DONE: Final = "done"
 NOW: Final = "now"
 UNKNOWN: Final = "unknown"
 NOT_KEPT: Final = "Its times were not kept."
-SKIPPED: Final = "It ended without this step, or the time of it was not kept."
+SKIPPED: Final = "There was no such step, or the time of it was not kept."
 
 
 class Step(NamedTuple):
@@ -66,7 +66,8 @@ def _steps(document: Document) -> list[Step]:
     ]
     if parked:
         way.append(Step("parked", "storage", parked.get("at"), decided, "An earlier mutation of its record was open."))
-    way.append(Step("decided", "storage", fetched, decided, "Its turn is checked, its files are judged and stored."))
+    began = None if parked else fetched  # nobody keeps when a parked one's turn came: its wait is no work
+    way.append(Step("decided", "storage", began, decided, "Its turn is checked, its files are judged and stored."))
     way.append(Step("ended", "storage", decided, ended, end))
     return way
 

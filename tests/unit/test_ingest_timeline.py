@@ -79,6 +79,7 @@ def test_a_time_that_was_not_kept_is_null_and_its_step_says_so() -> None:
 def test_a_parked_mutation_shows_how_long_it_waited_for_its_turn() -> None:
     found = {step["name"]: step for step in steps(ended(parked={"files": {}, "failure": None, "at": at(4.5)}))}
     assert (found["parked"]["from"], found["parked"]["to"]) == (at(4.5), at(5))
+    assert (found["decided"]["from"], found["decided"]["state"]) == (None, "unknown")  # the wait is not counted twice
 
 
 def test_every_attempt_of_a_callback_is_a_step_and_the_next_one_lasts() -> None:
@@ -95,6 +96,20 @@ def test_a_rejected_command_has_no_way_to_show() -> None:
     refused = {"code": "validation_failed", "message": "Mend it.", "errors": []}
     end = {"status": "rejected", "endedAt": at(1), "outcome": {"error": refused}}
     assert [step["name"] for step in steps(document(**end))] == ["request", "ended"]
+
+
+def test_a_rejected_command_names_every_member_that_is_wrong() -> None:
+    errors = [{"field": "/payload/attachments/0/data", "code": "base64_invalid", "message": "Send base64."}]
+    refused = {"code": "validation_failed", "message": "Mend every entry of errors.", "errors": errors}
+    found = document(status="rejected", endedAt=at(1), outcome={"error": refused}, claimedKey="k")
+    assert views.whole("live", found, None)["errors"] == errors
+
+
+@pytest.mark.parametrize(("state", "owed"), [({"callbackUrl": "https://hooks.test/x"}, True), ({}, False)])
+def test_a_callback_that_the_notifier_does_not_know_of_yet_is_no_missing_callback(
+    state: dict[str, Any], owed: bool
+) -> None:
+    assert views.whole("live", ended(**state), None)["callbackOwed"] is owed
 
 
 @pytest.mark.parametrize("code", OUTCOME_CODES)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.ingest.api.schemas_out import Answer, Meta
+from services.ingest.api.schemas_out import Answer, Meta, ProblemError
 from shared.deliveries import AttemptError, DeliveryStatus
 
 Environment = Literal["live", "sandbox"]
@@ -36,13 +36,18 @@ class Told(Answer):
 
 
 class Whole(Row):
-    """With what only its own page shows; `published`: how often it is known to have been, beside the first time."""
+    """With what only its own page shows; `published`: how often it is known to have been, beside the first time.
+
+    `callbackOwed`: a callback was asked for that the notifier does not know of yet. `errors` of a rejected command.
+    """
 
     deadline: datetime | None
     tries: int
     published: int
     parked_behind: str | None
+    callback_owed: bool
     error: Told | None
+    errors: list[ProblemError]
 
 
 class TimelineStep(Answer):
