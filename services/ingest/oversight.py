@@ -10,7 +10,7 @@ from services.ingest.letters import Replayed
 from services.ingest.resends import Chosen
 
 Document = dict[str, Any]
-STREAMS: Final = 32  # at once, a process: each holds a connection
+STREAMS: Final = 32  # a process: each holds a connection; one share of it (limits.TENANT_SHARE) is for all who watch
 
 
 class Trail(Protocol):

@@ -23,7 +23,8 @@ class SilentBroker:
 
 async def test_all_who_wait_for_a_slow_look_share_it() -> None:
     broker: Any = SilentBroker()
-    standing = Standing({}, broker, nullcontext)
+    unread: Any = nullcontext
+    standing = Standing({}, broker, unread)
     found = await asyncio.gather(*(standing.look() for _ in range(5)))
     assert broker.asked == 1
     assert [each["away"] for each in found] == [["kafka"]] * 5

@@ -10,10 +10,9 @@ from starlette.responses import Response
 
 from services.ingest.api import answers
 from services.ingest.api.describe import OVERLAP, PUBLIC_ID, TENANT, administer
-from services.ingest.api.gateway import admitted
-from services.ingest.problems import FieldError, Problem, invalid
+from services.ingest.api.gateway import admitted, payload_of
+from services.ingest.problems import Problem
 from services.ingest.schemas import TenantPayload
-from services.ingest.validation import validated
 from shared import limits, topics
 from shared.errors import DependencyUnavailable
 from shared.tenant_registry import Issued
@@ -34,11 +33,7 @@ async def list_tenants(request: Request) -> Response:
 async def create_tenant(request: Request) -> Response:
     """With its topics, or while Kafka is away without them: `topics` is `pending` then, and repeating makes them."""
     gateway = await admitted(request)
-    async with gateway.bodies.read(request, None) as body:
-        errors: list[FieldError] = []
-        payload = validated(TenantPayload, body.value, gateway.policy, errors)
-        if payload is None:
-            raise invalid(errors)
+    payload = await payload_of(request, gateway, TenantPayload)
     tenant, new = await gateway.registry.create_tenant(payload.name)
     try:
         await gateway.topics.ensure_tenant(payload.name)

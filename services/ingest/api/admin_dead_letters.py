@@ -8,11 +8,10 @@ from starlette.responses import Response
 
 from services.ingest.api import answers, parameters
 from services.ingest.api.describe import administer, parameter
-from services.ingest.api.gateway import admitted
+from services.ingest.api.gateway import admitted, payload_of
 from services.ingest.letters import Chosen
 from services.ingest.operator_payloads import ReplayPayload
-from services.ingest.problems import FieldError, Problem, invalid
-from services.ingest.validation import validated
+from services.ingest.problems import Problem
 from shared import limits
 
 router = APIRouter(prefix="/admin/dead-letters", tags=["administration"])
@@ -47,14 +46,11 @@ async def list_letters(request: Request) -> Response:
 async def replay(request: Request) -> Response:
     """Key, bytes and own headers as they were, to the topic they came from. Safe to repeat: effects are idempotent.
 
-    The letters stay where they are; what can't be worked off this time either becomes another letter.
+    The letters stay where they are; what can't be worked off this time either becomes another letter. Letters of one
+    record are replayed as one.
     """
     gateway = await admitted(request)
-    async with gateway.bodies.read(request, None) as body:
-        errors: list[FieldError] = []
-        payload = validated(ReplayPayload, body.value, gateway.policy, errors)
-        if payload is None:
-            raise invalid(errors)
+    payload = await payload_of(request, gateway, ReplayPayload)
     places = {(one[0], one[1]) for one in payload.offsets} if payload.offsets is not None else None
     chosen = Chosen(payload.reason, places)
     done = await gateway.oversight.letters.replay(request.path_params["topic"], chosen, payload.dry_run)

@@ -10,11 +10,10 @@ from starlette.responses import Response
 from services.ingest import operator_views as views
 from services.ingest.api import answers, parameters
 from services.ingest.api.describe import administer, parameter
-from services.ingest.api.gateway import admitted
+from services.ingest.api.gateway import admitted, payload_of
 from services.ingest.operator_payloads import EXAMPLE, ResendPayload, moment
 from services.ingest.problems import FieldError, invalid
 from services.ingest.resends import STATUSES, Chosen
-from services.ingest.validation import validated
 from shared import limits, topics
 from shared.deliveries import WEBHOOK_PREFIX
 from shared.ledger import DATABASES
@@ -48,14 +47,11 @@ async def list_deliveries(request: Request) -> Response:
 async def resend(request: Request) -> Response:
     """One more attempt each, now, under the same id: receivers de-duplicate by it. At most 1,000; repeat it for more.
 
-    What is delivered, has ended with 410, or is under way stays as it is, and is not counted.
+    What is delivered, has ended with 410, or is under way stays as it is, and is not counted. What still waits has its
+    next attempt now instead of later, and it counts.
     """
     gateway = await admitted(request)
-    async with gateway.bodies.read(request, None) as body:
-        errors: list[FieldError] = []
-        payload = validated(ResendPayload, body.value, gateway.policy, errors)
-        if payload is None:
-            raise invalid(errors)
+    payload = await payload_of(request, gateway, ResendPayload)
     _check(payload)
     resends = gateway.oversight.resends
     if payload.webhook_ids is not None:

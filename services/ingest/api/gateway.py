@@ -18,9 +18,10 @@ from services.ingest.intake import Intake
 from services.ingest.operations import Prepared
 from services.ingest.oversight import Oversight
 from services.ingest.ports import Downloads, Ledger, Lists, Reads, Registry, Resets, TenantTopics
-from services.ingest.problems import FieldError, Problem
+from services.ingest.problems import FieldError, Problem, invalid
 from services.ingest.rates import RateLimits
 from services.ingest.uploads import Uploads
+from services.ingest.validation import P, validated
 from services.ingest.watches import Watches
 from shared import limits
 from shared.addresses import EgressPolicy
@@ -86,6 +87,16 @@ async def admitted(request: Request) -> Gateway:
     gateway = gateway_of(request)
     await gateway.admin(request)
     return gateway
+
+
+async def payload_of(request: Request, gateway: Gateway, model: type[P]) -> P:
+    """What an administrator sends. Raises Problem."""
+    async with gateway.bodies.read(request, None) as body:
+        errors: list[FieldError] = []
+        payload = validated(model, body.value, gateway.policy, errors)
+    if payload is None:
+        raise invalid(errors)
+    return payload
 
 
 @dataclass(frozen=True, slots=True)

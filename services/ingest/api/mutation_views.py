@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.ingest.api.gateway import Gateway
 from services.ingest.auth import Caller
+from services.ingest.operator_views import in_flight
 from services.ingest.problems import Problem
 from services.ingest.rejections import NO_KEY, is_rejection
 from shared import ledger as states
@@ -81,14 +82,13 @@ def _pending(document: MutationDocument) -> list[dict[str, Any]]:
 
 def _delivery(delivery: dict[str, Any]) -> dict[str, Any]:
     attempts = [{name: attempt.get(name) for name in ATTEMPT} for attempt in delivery.get("attempts", ())]
-    leased_until = delivery.get("leaseUntil")
-    in_flight = leased_until is not None and leased_until > datetime.now(UTC)
+    leased = in_flight(delivery, datetime.now(UTC))
     return {
         "status": delivery["status"],
         "attempt": delivery["attempt"],
-        "inFlight": in_flight,
+        "inFlight": leased,
         # While it is leased this is the lease's end, which says nothing of the next attempt.
-        "nextAt": None if in_flight else delivery["nextAt"],
+        "nextAt": None if leased else delivery["nextAt"],
         "createdAt": delivery.get("createdAt"),
         "endedAt": delivery.get("endedAt"),
         "attempts": attempts,
