@@ -14,6 +14,7 @@ from shared.errors import DependencyUnavailable
 from shared.kafka_access import client_options
 from shared.limits import MIB
 from shared.odd_records import read_odd_records
+from shared.offsets import ASK_MS
 from shared.process import closed
 from shared.settings import EngineSettings
 
@@ -61,7 +62,7 @@ async def open_peek(settings: EngineSettings) -> AsyncIterator[Peek]:
     """A reader on connections of its own: it is seldom needed. Raises DependencyUnavailable."""
     read_odd_records()
     consumer = AIOKafkaConsumer(
-        **client_options(settings),
+        **client_options(settings) | {"request_timeout_ms": ASK_MS},
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # of a log that was cut meanwhile
         max_partition_fetch_bytes=FETCH_BYTES,

@@ -107,4 +107,5 @@ EVENTS: Final = {
     "uploads.expired": "Temporary uploads were not assigned in time and are gone",
     "uploads.stored": "Temporary uploads were taken in",
     "watches.blind": "MongoDB is away; those who wait for mutations learn nothing meanwhile",
+    "watches.failed": "A fault of ours in a look at mutations that clients wait for; the next look follows",
 }

@@ -161,6 +161,8 @@ class Watches:
                 await self.look()
             except DependencyUnavailable as error:
                 log.warning("watches.blind", error=str(error))
+            except Exception:  # of one look: this process does more than to let clients wait
+                log.exception("watches.failed")
             if not self._watches:
                 self._watched.clear()
 

@@ -47,6 +47,24 @@ async def test_many_who_wait_for_the_same_ask_for_it_once() -> None:
     await asyncio.gather(*clients)
 
 
+async def test_a_fault_in_one_look_costs_nobody_the_end() -> None:
+    stand = WatchStand()
+    stand.has("one")
+    async with stand.looking():
+        asked = stand.asks("/mutations/one?wait=60")
+        await stand.watched()
+        stand.becomes("a status of a later version")
+        looks = len(stand.ledger.looks)
+        await eventually(lambda: looked_again(stand, looks))
+        stand.becomes("completed")
+        answer = await asked
+    assert (answer.status_code, answer.json()["data"]["status"]) == (200, "completed")
+
+
+async def looked_again(stand: WatchStand, looks: int) -> None:
+    assert len(stand.ledger.looks) > looks + 1
+
+
 async def test_wait_answers_when_the_mutation_has_ended() -> None:
     stand = WatchStand()
     stand.has("one")
