@@ -2,6 +2,7 @@
 
 const KEY = "mutation-engine.admin-key"; // sessionStorage: gone with the tab, never sent by itself
 const SECONDS = 20; // for an answer
+export const PATIENT_SECONDS = 90; // for a replay, which may wait for others who read the same topics
 const SILENT_SECONDS = 20; // without an event, of which one comes every two seconds, or later while a server is away
 
 export const key = {
@@ -19,10 +20,13 @@ export class Refused extends Error {
 }
 
 /** The `data` of an answer, or null where there is none. Throws Refused; an aborted call throws AbortError. */
-export async function call(method, path, { body, signal } = {}) {
-  const answer = await ask(method, path, body, AbortSignal.any([AbortSignal.timeout(SECONDS * 1000), ...(signal ? [signal] : [])]), signal);
+export async function call(method, path, { body, signal, seconds = SECONDS } = {}) {
+  const answer = await ask(method, path, body, AbortSignal.any([AbortSignal.timeout(seconds * 1000), ...(signal ? [signal] : [])]), signal);
   if (answer.status === 204) return null;
-  const said = await answer.json();
+  const said = await answer.json().catch((error) => {
+    if (signal?.aborted) throw error;
+    throw new Refused(0, "The answer broke off, or was none of the gateway's", "Try again. If this lasts, look at what stands between this browser and ingest.");
+  });
   return said && typeof said === "object" && "data" in said ? said.data : said;
 }
 

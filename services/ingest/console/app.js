@@ -112,6 +112,10 @@ function askForKey(problem) {
       h("code", {}, "mutation-engine keys create --admin"), "; a stack of ", h("code", {}, "make run"), " has one in ", h("code", {}, "stack.json"), "."));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (!/^[!-~]+$/.test(input.value.trim())) {
+      fill(wrong, "This is no key: a key has letters, digits and signs of ASCII only, and no spaces. Copy it again.");
+      return input.focus();
+    }
     key.set(input.value.trim());
     form.setAttribute("aria-busy", "true");
     try {

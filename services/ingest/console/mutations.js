@@ -1,10 +1,10 @@
 // Find a mutation by any id, and tell its whole story: why, when, and what came of its callback.
 
 import { call } from "./api.js";
-import { code, confirm, doing, facts, foreign, h, fill, link, mutationPath, nothing, say, section, short, state, svg, table, time, title } from "./page.js";
+import { code, confirm, doing, facts, foreign, h, fill, link, mutationPath, nothing, path, say, section, short, state, svg, table, time, title } from "./page.js";
 import { ERRORS, STEPS, counted, lasted, plain, sentence, size, spaced } from "./words.js";
 
-const OPEN = new Set(["accepted", "applying", "batch"]);
+const OPEN = new Set(["accepted", "applying"]);
 const SOURCES = { inline: "sent with the request", upload: "a temporary upload", rehearsed: "rehearsed in the sandbox" };
 const BAD = new Set(["failed", "rejected", "refused", "lost"]);
 
@@ -25,7 +25,7 @@ export async function search(view, { id }, context) {
 }
 
 const hits = (mutations) => table("Mutations, newest first", [
-  ["Mutation", (of) => h("a", { href: mutationPath(of), "data-row": true, class: "row" }, `${spaced(of.kind)}${of.type ? " " + of.type : ""}`)],
+  ["Mutation", (of) => h("a", { href: mutationPath(of), "data-row": true, class: "row" }, `${spaced(of.kind ?? "command")}${of.type ? " " + of.type : ""}`)],
   ["State", (of) => state(of.status)],
   ["Tenant", (of) => [foreign(of.tenant), of.environment === "sandbox" ? h("span", { class: "tag" }, "sandbox") : null]],
   ["Idempotency key", (of) => code(of.idempotencyKey ?? "–"), "wide"],
@@ -60,21 +60,24 @@ export async function mutation(view, { environment, id }, context) {
   });
 }
 
-const unfinished = ({ mutation: of, deliveries }) => OPEN.has(of.status) || deliveries.some((each) => each.state === "open" || each.state === "pending");
+const unfinished = ({ mutation: of, deliveries }) => OPEN.has(of.status) || owed(of, deliveries) || deliveries.some((each) => each.state === "open");
+// Asked for, and the notifier does not know of it yet.
+const owed = (of, deliveries) => of.callbackOwed && !deliveries.length;
 
 function tell(view, story, again) {
   const { mutation: of, files, steps, deliveries } = story;
   const heading = title(verdict(of, files), h("p", { class: "soft lead" },
-    `${spaced(of.kind)} of `, of.type ? [plain(of.type), " ", of.recordId && short(of.recordId)] : "a record", " by ", h("strong", {}, foreign(of.tenant)),
+    `${spaced(of.kind ?? "command")} of `, of.type ? [plain(of.type), " ", of.recordId && short(of.recordId)] : "a record", " by ", h("strong", {}, foreign(of.tenant)),
     of.environment === "sandbox" ? [" ", h("span", { class: "tag" }, "sandbox")] : null, ", ", time(of.acceptedAt)));
   document.title = `${verdict(of, files)} – Mutation Engine`;
   fill(view,
     heading,
     waits(of),
+    of.status === "batch" && h("p", { class: "note" }, "One request for several records, each of which is a mutation: ", link(path("search", of.mutationId), "see them"), "."),
     ownError(of),
     files.length ? section("Files", h("ul", { class: "files" }, [...files].sort((a, b) => BAD.has(b.state) - BAD.has(a.state)).map(file))) : null,
     section("Time line", timeline(steps)),
-    section("Callback", deliveries.length ? deliveries.map((each) => delivery(of, each, again)) : nothing("No callback.", "The request named no callbackUrl, or the mutation has not ended yet.")),
+    section("Callback", deliveries.length ? deliveries.map((each) => delivery(of, each, again)) : uncalled(of)),
     section("Identity", facts(
       ["Mutation", code(of.mutationId)],
       ["Idempotency key", code(of.idempotencyKey ?? "none")],
@@ -85,26 +88,33 @@ function tell(view, story, again) {
       of.tries ? ["Tries after a fault", String(of.tries)] : null)));
 }
 
+function uncalled(of) {
+  if (!of.callbackOwed) return nothing("No callback.", "The request named no callbackUrl.");
+  if (OPEN.has(of.status)) return nothing("Not sent yet.", "It is sent when the mutation has ended.");
+  return nothing("Not sent yet.", ["The notifier has not learnt of the end; it does within seconds, or once it is back: ", link("#/lag", "see the lag"), "."]);
+}
+
 function verdict(of, files) {
   const bad = files.filter((each) => BAD.has(each.state)).length;
   if (bad) return bad === files.length ? (bad === 1 ? "The file failed" : `All ${bad} files failed`) : `${bad} of ${files.length} files failed`;
   if (OPEN.has(of.status)) return of.parkedBehind ? "Waiting for its turn" : "Under way";
   if (of.status === "completed") return `Completed in ${lasted(new Date(of.endedAt) - new Date(of.acceptedAt))}`;
-  return of.status === "rejected" ? "The command was rejected" : spaced(of.status);
+  return { rejected: "The command was rejected", batch: "Several records in one request" }[of.status] ?? spaced(of.status);
 }
 
 function waits(of) {
   if (!of.parkedBehind || of.endedAt) return null;
-  return h("p", { class: "note" }, "It waits for ", link(mutationPath({ ...of, mutationId: of.parkedBehind }), "an earlier mutation of the same record"),
+  return h("p", { class: "note" }, "It waits for ", h("a", { href: mutationPath({ ...of, mutationId: of.parkedBehind }), "data-id": "behind" }, "an earlier mutation of the same record"),
     " that has not ended, and goes on by itself as soon as that has", of.deadline && ["; at ", time(of.deadline), " it would be given up"], ".");
 }
 
-const why = ({ code: word, reason, advice }) => h("div", { class: "why" },
+const why = ({ code: word, reason, advice }, wrong = []) => h("div", { class: "why" },
   h("p", { class: "reason" }, sentence(plain(reason || spaced(word)))),
+  wrong.length ? h("ul", {}, wrong.map((each) => h("li", {}, code(each.field || "the whole"), ": ", plain(each.message)))) : null,
   advice && h("p", {}, h("span", { class: "do" }, "What to do"), plain(advice)));
 
-// When every file failed, each of them says why; that all did is the title already.
-const ownError = ({ error }) => (error && error.code !== "no_file_stored" ? why(error) : null);
+// When every file failed, each of them says why; that all did is the title already. Of one error alone all is said.
+const ownError = ({ error, errors }) => (error && error.code !== "no_file_stored" ? why(error, errors?.filter((each) => each.code !== error.code || each.field)) : null);
 
 function file(each) {
   const bad = BAD.has(each.state);
@@ -183,7 +193,7 @@ function attempt(one, n, each, open) {
     h("span", { class: "nth" }, `Attempt ${one.n ?? n}`), time(one.at), h("span", { class: "number" }, lasted(one.ms ?? 0)),
     h("span", { class: `state ${good ? "good" : "bad"}` }, one.status ? `HTTP ${one.status}` : "No answer"),
     h("span", { class: "soft" }, good ? "taken" : plain(why)),
-    one.excerpt && h("details", { "data-id": `${each.webhookId}-${n}`, open: open && !good }, h("summary", {}, "What it answered"), h("pre", {}, plain(one.excerpt))));
+    one.excerpt && h("details", { "data-id": `${each.webhookId}-${n}`, open: open && !good }, h("summary", { "data-id": `said-${each.webhookId}-${n}` }, "What it answered"), h("pre", {}, plain(one.excerpt))));
 }
 
 /** Whether anything is left to send again. */
@@ -195,7 +205,7 @@ export const resend = (environment, webhookIds, then) => doing("Resend", async (
   const { count } = await ask(true);
   if (!count) return void (await confirm("Nothing to resend", { no: "Close" }, h("p", {}, "This delivery is under way already, or nothing is left to send.")));
   if (!(await confirm("Send this callback again?", { yes: "Send it again" }, h("p", {}, "The receiver gets the same outcome under the same webhook id, so a receiver that has it already ignores it.")))) return;
-  await ask(false);
-  say("Sent again.");
+  const done = await ask(false);
+  say(done.count ? "Sent again." : "Somebody has sent it again meanwhile.");
   await then();
 }, { "data-id": "resend-" + webhookIds[0] });

@@ -1,5 +1,6 @@
 // How the system stands: state, deliveries, dead letters, lag.
 
+import { PATIENT_SECONDS } from "./api.js";
 import { confirm, code, doing, facts, fill, foreign, h, link, mutationPath, nothing, path, say, section, short, state, svg, table, time, title, trouble } from "./page.js";
 import { resend, resendable } from "./mutations.js";
 import { ERRORS, count, counted, lasted, plain, spaced } from "./words.js";
@@ -10,6 +11,7 @@ const WINDOWS = { "1h": ["the last hour", HOUR], "24h": ["the last 24 hours", 24
 const LATE_SECONDS = 60; // of lag, before it is worth a word
 const LATE_PARKED = 10 * 60e3;
 const LISTED = 100;
+const RESENT_AT_ONCE = 1000; // limits.DELIVERIES_RESENT
 const FAILURES_EVERY = 5; // events of the state
 
 export async function overview(view, _, context) {
@@ -23,12 +25,17 @@ export async function overview(view, _, context) {
     fill(tiles, tilesOf(now, context.live.states));
     tiles.children[at]?.focus();
   };
+  let loading = false;
   const load = async () => {
+    if (loading) return; // a slow answer is not asked for again
+    loading = true;
     try {
       const shown = await latest(context);
       if (!failures.contains(document.activeElement)) fill(failures, shown); // nobody loses their place
     } catch (error) {
       if (!context.signal.aborted) fill(failures, trouble(error, load));
+    } finally {
+      loading = false;
     }
   };
   let events = 0;
@@ -125,9 +132,12 @@ const resendAll = (frame, words, context) => doing(`Resend all failed of ${words
   const { count: found } = await ask(true);
   if (!found) return void (await confirm("Nothing to resend", { no: "Close" }, h("p", {}, "No failed delivery of this window has anything left to send.")));
   const what = counted(found, "callback");
-  if (!(await confirm(`Send ${what} again?`, { yes: `Send ${what} again` }, h("p", {}, "To the receivers of ", h("strong", {}, frame.tenant ? foreign(frame.tenant) : "all tenants"), ` (${frame.environment}), each under the webhook id that it had.`)))) return;
-  await ask(false);
-  say(`${what} sent again.`);
+  const agreed = await confirm(`Send ${what} again?`, { yes: `Send ${what} again` },
+    h("p", {}, "To the receivers of ", h("strong", {}, frame.tenant ? foreign(frame.tenant) : "all tenants"), ` (${frame.environment}), each under the webhook id that it had.`),
+    found >= RESENT_AT_ONCE && h("p", {}, "These are as many as go at once, the oldest first: there may be more. Repeat it for them."));
+  if (!agreed) return;
+  const done = await ask(false);
+  say(`${counted(done.count, "callback")} sent again.`);
   context.again();
 }, { class: "primary" });
 
@@ -155,7 +165,7 @@ export async function deadLetters(view, _, context) {
   }
   const full = topics.filter((each) => each.total);
   fill(lists,
-    full.length ? full.map((topic) => section(topic.topic, groups(topic, context))) : nothing("There are none.", "A record ends here when it can't be read, or was tried three times in vain."));
+    full.length ? full.map((topic) => section(topic.topic, groups(topic, context), topic.read < topic.total && h("p", { class: "note" }, `Of ${count(topic.total)} letters ${count(topic.read)} were looked at, the newest ones.`))) : nothing("There are none.", "A record ends here when it can't be read, or was tried three times in vain."));
 }
 
 const groups = ({ topic, groups: list }, context) => table(`Dead letters of ${topic} by reason`, [
@@ -182,14 +192,16 @@ export async function letters(view, { topic }, context) {
 
 /** Replay, after a dry run has said how many go where. */
 const replay = (topic, which, words, context) => doing(words, async () => {
-  const ask = (dryRun) => context.call("POST", `admin/dead-letters/${encodeURIComponent(topic)}/replay`, { body: { ...which, dryRun } });
-  const { count: found, target } = await ask(true);
+  const ask = (dryRun) => context.call("POST", `admin/dead-letters/${encodeURIComponent(topic)}/replay`, { body: { ...which, dryRun }, seconds: PATIENT_SECONDS });
+  const { count: found, target, complete } = await ask(true);
   const what = counted(found, "record");
   if (!found) return void (await confirm("Nothing to replay", { no: "Close" }, h("p", {}, "Their topic has let them go.")));
-  const agreed = await confirm(`Replay ${what}?`, { yes: `Replay ${what}` }, h("p", {}, "Their bytes go unchanged to ", code(target ?? "the topic they came from"), ". The letters stay here; what fails again becomes another one."));
+  const agreed = await confirm(`Replay ${what}?`, { yes: `Replay ${what}` }, h("p", {}, "Their bytes go unchanged to ", code(target ?? "the topic they came from"), ". The letters stay here; what fails again becomes another one. Letters of one record count once."),
+    !complete && h("p", {}, "Not all letters were looked at: there are older ones, or the time was over."));
   if (!agreed) return;
-  await ask(false);
-  say(`${what} replayed.`);
+  const done = await ask(false);
+  say(`${counted(done.count, "record")} replayed.`);
+  if (!done.complete) await confirm("Not all letters were looked at", { no: "Close" }, h("p", {}, `${counted(done.count, "record")} went to `, code(done.target), ". There are older letters, or the time was over: replay a single reason, or use the command line with offsets."));
   context.again();
 });
 
