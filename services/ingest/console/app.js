@@ -65,7 +65,7 @@ async function show({ focus = true } = {}) {
     query: new URLSearchParams(query ?? ""),
     call: (method, where, options) => call(method, where, { ...options, signal }),
     onState: (listener) => { live.listeners.add(listener); signal.addEventListener("abort", () => live.listeners.delete(listener)); },
-    again: () => show({ focus: false }),
+    again: () => show(), // what had the focus is gone
   };
   try {
     await found.view(view, found.parameters, context);
@@ -172,7 +172,7 @@ function connected(yes) {
   live.connected = yes;
   shown.textContent = yes ? "Live" : "Reconnecting";
   shown.classList.toggle("on", yes);
-  shown.title = yes ? "The state comes every two seconds" : "The gateway does not answer; what you see is the last that came";
+  shown.title = yes ? "The state comes every two seconds" : "No state comes: the gateway does not answer, or too many watch it; what you see is the last that came";
   // What could not be shown while the gateway was away is asked for again.
   if (yes && main.querySelector("[data-failed='0'],[data-failed='503']")) show({ focus: false });
 }
