@@ -98,5 +98,8 @@ class Watchdog:
         return now - self._idle_since > STUCK_SECONDS or now - self._unmoved_since > HUNG_SECONDS
 
     def _waits(self, partition: TopicPartition, reached: int, end: int) -> bool:
-        """Whether it holds something. Committed beyond its end is of a log that is gone: what has come since waits."""
-        return end > reached or 0 < end != self._ends.get(partition, end)
+        """Whether it holds something. Committed beyond its end is of a log that is gone: what has come since waits.
+
+        Or it was committed between our two questions: then the next look finds it at its end, where nothing waits.
+        """
+        return end > reached or (0 < end < reached and end != self._ends.get(partition, end))

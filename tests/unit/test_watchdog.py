@@ -153,6 +153,17 @@ async def test_a_log_that_is_shorter_than_what_was_committed_holds_what_has_come
     assert await watchdog.stuck(2 * LATER + 2)
 
 
+async def test_a_commit_between_the_two_questions_of_a_look_is_no_log_that_is_gone() -> None:
+    offsets = Offsets(log={OURS: 5}, committed={OURS: 5})
+    _, watchdog = await seen(offsets, Consumer())
+    offsets.log[OURS], offsets.committed[OURS] = 6, 7  # the end was asked for first
+    assert not await watchdog.stuck(1.0)
+    offsets.log[OURS] = 7
+
+    assert not await watchdog.stuck(2.0)
+    assert not await watchdog.stuck(LATER + 2)
+
+
 @pytest.mark.parametrize(("anew", "stuck"), [(0, False), (3, True)])
 async def test_a_log_that_began_again_holds_what_is_in_it(anew: int, stuck: bool) -> None:
     offsets = Offsets(log={OURS: 7}, committed={OURS: 7})
