@@ -102,7 +102,7 @@ class FakeRecord:
     topic: str = "mutations.accepted"
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
-    timestamp: int = 1_767_225_600_000
+    timestamp: int | None = 1_767_225_600_000
 
 
 class FakeKafkaConsumer:

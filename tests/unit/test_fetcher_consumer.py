@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
+import pytest
 from aiokafka.errors import CommitFailedError
 from structlog.testing import capture_logs
 
@@ -210,3 +212,15 @@ async def test_slow_download_pauses_only_the_partition_that_it_holds_back() -> N
     world.downloader.gates["slow"].set()
     await until(lambda: member.consumer.idle)
     assert member.kafka.stopped == set()
+
+
+@pytest.mark.parametrize("timestamp", [None, -1, 2**62])
+async def test_a_record_without_a_time_is_passed_on_like_any_other(timestamp: int | None) -> None:
+    world = World()
+    member = Member(world)
+    await member.take(replace(record(0, "f1"), timestamp=timestamp))
+    await until(lambda: member.consumer.idle)
+
+    [(topic, event, _)] = world.publisher.published
+    assert (topic, event.times and event.times.published) == ("mutations.fetched", None)
+    assert not world.publisher.letters
