@@ -25,6 +25,7 @@ class Dependencies:
 
     def failed(self, name: str) -> None:
         """It did not answer, or said that it can't work."""
+        self._forget(name)  # what nobody has asked for since its last failure was not away all that time
         self._failed_at[name] = self._clock()
         self._failing_since.setdefault(name, self._failed_at[name])
 

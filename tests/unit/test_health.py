@@ -84,3 +84,13 @@ async def test_a_server_that_nobody_asks_any_more_is_not_told_of_for_ever() -> N
 
     assert dependencies.lost("s3") == 0
     assert not dependencies.any_lost()
+
+
+async def test_an_absence_counts_from_its_own_first_failure_not_from_one_that_was_forgotten() -> None:
+    clock = Clock()
+    dependencies = Dependencies(clock)
+    dependencies.failed("s3")
+    clock.now += UNASKED_SECONDS + 1
+    dependencies.failed("s3")
+
+    assert dependencies.lost("s3") == 0
