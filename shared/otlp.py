@@ -96,8 +96,9 @@ class RecordedSpan:
                 CURRENT.reset(self._token)
         if kind:
             self.failed(kind.__name__)
+        if self._span.is_recording():
+            MADE.inc()
         self._span.end()
-        MADE.inc()
 
 
 class SdkTracer:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
@@ -76,3 +77,10 @@ def test_headers_for_the_collector_are_pairs() -> None:
     settings = EngineSettings.model_validate({"otlp_headers": "x-team = engine, x-key=abc=="})
     assert settings.otlp_header_fields == {"x-team": "engine", "x-key": "abc=="}
     assert "abc" not in repr(settings)
+
+
+def test_what_nobody_wants_recorded_does_not_look_like_dropped() -> None:
+    before = REGISTRY.get_sample_value("engine_trace_spans_total", {"fate": "made"})
+    with spans(ratio=0.0), span("accept"):
+        pass
+    assert REGISTRY.get_sample_value("engine_trace_spans_total", {"fate": "made"}) == before
