@@ -99,9 +99,8 @@ class MutationDocument(TypedDict, total=False):
     lane: str  # waiting (never published), working, parked; after the end: owed, then none. What jobs look for
     published: dict[str, Any] | None  # {at, count}
     traceparent: str
-    times: dict[
-        str, datetime
-    ]  # {published, taken, fetched, decided} on its way, where known; until the end in decision
+    # {published, taken, fetched, decided} on its way, where known; until the end in decision
+    times: dict[str, datetime]
     askedAt: datetime  # when the request began, or the command was produced
     createdAt: datetime
     deadline: datetime

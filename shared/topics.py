@@ -87,8 +87,8 @@ def tenant_of(topic: str) -> str:
 
 def template(topic: str) -> str:
     """The name without the tenant's part: so few there are, however many tenants."""
-    prefix = next((prefix for prefix in (COMMANDS_PREFIX, OUTCOMES_PREFIX) if topic.startswith(prefix)), None)
-    return f"{prefix}{{tenant}}" if prefix else topic
+    name = family(topic)
+    return topic if name == topic else f"{name}.{{tenant}}"
 
 
 def all_topics(tenants: list[str], partitions: int) -> list[TopicSpec]:
