@@ -109,13 +109,8 @@ class StorageHandler:
             await self._apply(environment, [(work.mutation, made) for work, made in decided])
         for work, made in decided:
             work.mutation |= {"status": made.status, "outcome": made.outcome, "owed": True}
-            OUTCOMES.labels(environment, work.mutation["kind"], made.status).inc()
-            count_failures(made.outcome)
-            MUTATION_SECONDS.labels(environment).observe(
-                (datetime.now(UTC) - work.mutation["createdAt"]).total_seconds()
-            )
-            log.info("mutation.ended", mutation=work.id, status=made.status, tenant=work.mutation["tenant"])
             work.came = traces.get(work.id, work.came)
+            _tell_end(environment, work, made)
         ended = [work for work, _ in decided] + over
         await self._announce(environment, ended)
         return ended
@@ -184,6 +179,13 @@ class StorageHandler:
         staged = sorted({key for work in ended for key in _staged_keys(work)})
         if staged:
             await self._blobs.delete(staged)
+
+
+def _tell_end(environment: Environment, work: Work, made: Decision) -> None:
+    OUTCOMES.labels(environment, work.mutation["kind"], made.status).inc()
+    count_failures(made.outcome)
+    MUTATION_SECONDS.labels(environment).observe((datetime.now(UTC) - work.mutation["createdAt"]).total_seconds())
+    log.info("mutation.ended", mutation=work.id, status=made.status, tenant=work.mutation["tenant"])
 
 
 def _recorded(mutation: Document) -> Decision:
