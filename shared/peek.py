@@ -1,8 +1,8 @@
 """Reads records from named offsets without a consumer group: whoever looks changes nothing for those who work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -41,11 +41,8 @@ class Peek:
         for partition, (first, _) in left.items():
             self._consumer.seek(partition, first)
         while left and clock() < until:
-            try:
+            with _reaching():
                 found = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=AT_ONCE)
-            except KafkaError as error:
-                DEPENDENCIES.failed("kafka")
-                raise DependencyUnavailable("kafka", type(error).__name__) from error
             for partition, records in found.items():
                 if partition not in left:
                     continue
@@ -55,6 +52,16 @@ class Peek:
                     del left[partition]
                     self._consumer.pause(partition)
         self.complete = not left
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """An answer is none to note: `getmany` gives nothing, and no error, while the broker is away."""
+    try:
+        yield
+    except KafkaError as error:
+        DEPENDENCIES.failed("kafka")
+        raise DependencyUnavailable("kafka", type(error).__name__) from error
 
 
 @asynccontextmanager
@@ -68,11 +75,8 @@ async def open_peek(settings: EngineSettings) -> AsyncIterator[Peek]:
         max_partition_fetch_bytes=FETCH_BYTES,
     )
     try:
-        try:
+        with _reaching():
             await consumer.start()
-        except KafkaError as error:
-            DEPENDENCIES.failed("kafka")
-            raise DependencyUnavailable("kafka", type(error).__name__) from error
         yield Peek(consumer)
     finally:
         await closed(consumer.stop(), "kafka.peek")
