@@ -12,7 +12,7 @@ AttemptError = Literal[
 DELIVERY_STATUSES: Final[dict[DeliveryStatus, str]] = {
     "pending": "An attempt is under way (`inFlight`), or the next one is due at `nextAt`.",
     "delivered": "Your receiver answered with a 2xx.",
-    "exhausted": "The last attempt failed, too; no more will be made.",
+    "exhausted": "The last attempt failed, too; no more will be made unless an operator sends it again.",
     "gone": "Your receiver answered 410, or there is nothing left to send or nowhere to send it; no more will be made.",
 }
 ATTEMPT_ERRORS: Final[dict[AttemptError, str]] = {
