@@ -70,8 +70,8 @@ class Sweeper:
         lost = [each for each in await self._ledger.owed(environment, now, BATCH) if each["_id"] in due]
         if lost:
             log.warning("outcome.published_again", mutations=[each["_id"] for each in lost])
-            PUBLISHED_AGAIN.labels(COMPLETED).inc(len(lost))
             await self._publisher.completed(_announcements(environment, lost))
+            PUBLISHED_AGAIN.labels(COMPLETED).inc(len(lost))
             now = datetime.now(UTC)
             await self._ledger.announced(environment, {each["_id"]: now + _next_pause(each) for each in lost})
 
