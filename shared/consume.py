@@ -85,10 +85,7 @@ def header(record: Record, name: str) -> str:
 
 
 def written_at(record: Record) -> datetime | None:
-    """When the producer, or the broker, says that a record was written; None where there is no time, or none we know.
-
-    It is for time lines, so whatever stands there must not cost the record.
-    """
+    """When producer or broker say that a record was written; None where they say nothing, or nothing that is a time."""
     milliseconds: int | None = record.timestamp  # of a log in an old format it is None
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds and milliseconds > 0 else None
