@@ -55,7 +55,8 @@ def show(ctx: typer.Context, topic: Topic, reason: Reason = None, limit: Limit =
         return
     for each in found:
         say(f"{each['partition']}:{each['offset']}  {each['at'] or ''}  {each['reason']}", "yellow")
-        say(f"  from {each['sourceTopic']}, {each['tries']} tries, {each['bytes']:,} bytes, key {each['key']}")
+        tries, key = each["tries"] or "unknown", each["key"] or "none"
+        say(f"  from {each['sourceTopic'] or 'unknown'}, tries {tries}, {each['bytes']:,} bytes, key {key}")
         say(f"  {each['excerpt']}", "dim")
 
 

@@ -18,16 +18,15 @@ Query = Mapping[str, str | int | None]
 
 
 class Refused(CommandFailed):
-    """It answered that it won't; `status` is that of HTTP, `codes` the stable codes of what is wrong."""
+    """It answered that it won't, and why, with the stable codes of what is wrong."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         errors = [each for each in problem.get("errors") or () if isinstance(each, dict)]
-        self.status = status
-        self.codes = [str(each.get("code")) for each in errors]
-        said = [f"{each.get('field') or 'request'}: {each.get('message')} ({each.get('code')})" for each in errors]
         detail = problem.get("detail") or problem.get("message") or "no reason given"
-        more = [line for line in said if detail not in line] if len(said) != 1 else said
-        super().__init__(FAILED, "\n".join([f"{status}: {detail}", *(f"  {line}" for line in more)]))
+        code = next((f" ({each.get('code')})" for each in errors if each.get("message") == detail), "")
+        more = [each for each in errors if each.get("message") != detail]
+        lines = [f"  {each.get('field') or 'request'}: {each.get('message')} ({each.get('code')})" for each in more]
+        super().__init__(FAILED, "\n".join([f"{status}: {detail}{code}", *lines]))
 
 
 class Unreachable(CommandFailed):

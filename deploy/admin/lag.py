@@ -14,7 +14,8 @@ Partitions = Annotated[bool, typer.Option("--partitions", help="Each partition, 
 def main(ctx: typer.Context, partitions: Partitions = False, as_json: Json = False) -> None:
     """Tell the lag of every consumer group, by an admin key. Exit code 3 when Kafka or MongoDB is away.
 
-    `age` is that of the first record that is still to be worked off.
+    `age` is that of the first record that is still to be worked off. Of the tenants' command topics only those on
+    which something waits are listed.
     """
     with installation_of(ctx).admin() as gateway:
         state = gateway.data("GET", "/admin/state")

@@ -104,7 +104,7 @@ def test_an_unknown_key_is_a_sentence_and_the_api_key_is_never_shown() -> None:
     with gateway(one_after_another(problem(404, "mutation_not_found"))) as (url, _):
         result = run(url)
     assert result.exit_code == 1
-    assert "404: Said so." in result.stderr
+    assert "404: Said so. (mutation_not_found)\n" in result.stderr
     assert "secret-key" not in result.output
 
 
