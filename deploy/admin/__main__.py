@@ -26,7 +26,7 @@ from deploy.admin import (
     up,
 )  # fmt: skip
 from deploy.admin.installation import ROOT, Installation, in_words
-from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, note
+from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, hush, note
 from shared.errors import DependencyUnavailable
 
 NAME: Final = "mutation-engine"
@@ -145,5 +145,11 @@ for group in (deliveries.app, dlq.app, access.tenants, access.keys, access.secre
     app.add_typer(group)
 
 
+def run(words: list[str] | None = None) -> None:
+    """As a program: of what was typed, or of these words."""
+    hush()
+    app(words, prog_name=NAME)
+
+
 if __name__ == "__main__":
-    app(prog_name=NAME)
+    run()

@@ -53,6 +53,8 @@ def show(ctx: typer.Context, topic: Topic, reason: Reason = None, limit: Limit =
     if as_json:
         print_json(found)
         return
+    if not found:
+        say("no dead letters", "green")
     for each in found:
         say(f"{each['partition']}:{each['offset']}  {each['at'] or ''}  {each['reason']}", "yellow")
         tries, key = each["tries"] or "unknown", each["key"] or "none"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,8 +34,6 @@ def main(ctx: typer.Context, tenant: Tenants = [], service: Services = [], as_js
 
     mutation-engine doctor --service fetcher=http://10.1.2.3:8081 --json
     """
-    for name in ("aiokafka", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they have to say, the findings say
     sections = asyncio.run(_examined(installation_of(ctx), tenant, _addresses(installation_of(ctx), service)))
     if as_json:
         findings = [{"section": name} | finding._asdict() for name, found in sections for finding in found]

@@ -41,8 +41,8 @@ class InitSettings(EngineSettings):
 
     @model_validator(mode="after")
     def _keys_have_a_place(self) -> Self:
-        if self.init_tenants and self.credentials_file is None:
-            raise ValueError("ENGINE_INIT_TENANTS needs ENGINE_CREDENTIALS_FILE")
+        if self.init_tenants and not (self.credentials_file and self.secrets_key_file):
+            raise ValueError("ENGINE_INIT_TENANTS needs ENGINE_CREDENTIALS_FILE and ENGINE_SECRETS_KEY_FILE")
         return self
 
 
@@ -129,6 +129,6 @@ def main(as_json: Json = False) -> None:
 
 
 if __name__ == "__main__":
-    from deploy.admin.__main__ import NAME, app  # which has a sentence and an exit code for every failure
+    from deploy.admin.__main__ import run  # which has a sentence and an exit code for every failure
 
-    app(["init"], prog_name=NAME)
+    run(["init"])

@@ -1,9 +1,11 @@
 """What every command does alike on the terminal: JSON or words, and an end with a sentence and an exit code."""
 
+import logging
 import sys
 from typing import Annotated, Any, Final, NoReturn
 
 import orjson
+import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -31,6 +33,13 @@ class CommandFailed(Exception):
     def __init__(self, code: int, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+def hush() -> None:
+    """Let nothing but results come out on standard output; what clients complain of, our own sentences say."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    for name in ("aiokafka", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def print_json(value: Any) -> None:

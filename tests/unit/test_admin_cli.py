@@ -201,3 +201,14 @@ def test_the_doctor_prints_json_whatever_is_wrong_with_the_settings(monkeypatch:
     result = run("doctor", "--json")
     codes = [each["code"] for each in json.loads(result.stdout)["findings"]]
     assert (result.exit_code, codes) == (1, ["setting_invalid", "authority_unfit"])
+
+
+def test_what_the_code_logs_does_not_come_between_the_lines_of_json() -> None:
+    logs = (
+        "import structlog, logging; structlog.get_logger().warning('one'); logging.getLogger('aiokafka').error('two')"
+    )
+    command = [sys.executable, "-c", f"from deploy.admin.__main__ import run\ntry: run(['--version'])\nfinally: {logs}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "mutation-engine"
+    assert len(done.stdout.splitlines()) == 1
+    assert ("one" in done.stderr, "two" in done.stderr) == (True, False)
