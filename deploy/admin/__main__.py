@@ -37,7 +37,7 @@ Which installation: a gateway by --url and --key, or ENGINE_URL with ENGINE_API_
 servers by the ENGINE_* variables that the services read; without any, the stack of this machine (--state-dir .run).
 What a tenant does in its sandbox has /sandbox behind the gateway's address: --url http://127.0.0.1:8080/sandbox
 
-Exit codes: 0 done; 1 it failed, or something is wrong; 2 the command is wrong; 3 something can't be reached: repeat it.
+Exit codes: 0 done; 1 failed, or something is wrong; 2 a wrong command; 3 something is away: repeat it; 130 Ctrl-C.
 """
 
 

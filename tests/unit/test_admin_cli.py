@@ -6,9 +6,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from deploy.admin.__main__ import app
@@ -81,6 +84,15 @@ def test_usage_has_the_name_that_operators_type_and_only_their_commands() -> Non
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Usage: mutation-engine " in shown
     assert "documents  " not in shown
+
+
+def test_every_command_can_print_json() -> None:
+    def commands(group: Any) -> Iterator[Any]:
+        for each in group.commands.values():
+            yield from commands(each) if hasattr(each, "commands") else [each]
+
+    shown = [each for each in commands(get_command(app)) if not each.hidden]
+    assert [each.name for each in shown if "--json" not in {word for one in each.params for word in one.opts}] == []
 
 
 def test_what_is_said_behind_two_dashes_is_no_option_about_the_installation() -> None:
