@@ -18,9 +18,9 @@ WIDE: Final = 10_000
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 
 # What receivers, senders and file names say must not steer the terminal: controls, and what turns words around.
-UNSEEN: Final = dict.fromkeys(
+UNSEEN: Final[dict[int, str]] = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�"
-)
+) | {ord("\r"): ""}
 
 # For grep and its like a row of a table is a line, however narrow a terminal would be.
 out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else WIDE)
