@@ -10,9 +10,9 @@ from tests.torture.delays import NOTE, in_ms, steadily, watched
 from tests.torture.neighbours import Amount
 from tests.torture.scenario import Findings, Run
 
-PER_SECOND: Final = 1.0
-ALONE: Final = 30  # mutations before each neighbour
-BESIDE: Final = 60
+PER_SECOND: Final = 4.0
+ALONE: Final = 60  # mutations before each neighbour
+BESIDE: Final = 240  # so that p99 is not the one worst of them
 FLOOD_SECONDS: Final = 2.0  # what a flood may add (design §8)
 TIMES: Final = 2.0  # what the others may make of a delay: so many times as much, and so many seconds
 SECONDS: Final = 0.5
