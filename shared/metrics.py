@@ -30,6 +30,8 @@ MUTATION_SECONDS = Histogram(
 # A series that begins with its first event has no rise that Prometheus could see: so what alarms begins at 0.
 for _topic in (ACCEPTED, FETCHED, COMPLETED, family(COMMANDS_PATTERN)):
     DEAD_LETTERS.labels(_topic, "ours")
+for _topic in (ACCEPTED, COMPLETED):
+    PUBLISHED_AGAIN.labels(_topic)
 for _code in FAULTS_OF_OURS:
     FAILURES.labels("mutation", _code)
     FAILURES.labels("file", _code)

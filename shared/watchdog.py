@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from shared.errors import DependencyUnavailable
 from shared.lag import Lag
 from shared.offsets import BrokerOffsets, Note
-from shared.topics import Topic, family
+from shared.topics import Topic, family, template
 
 log = structlog.get_logger()
 EVERY_SECONDS: Final = 5.0
@@ -59,7 +59,7 @@ class Watchdog:
         self._now = self._idle_since = self._unmoved_since = time.monotonic()
 
     def reason(self) -> str:
-        """Why it seems stuck, for /healthz; empty as a rule."""
+        """Why it seems stuck, for /healthz, which asks for no key and so names no tenant; empty as a rule."""
         still, idle = self._now - self._unmoved_since, self._now - self._idle_since
         if idle < SAID_SECONDS and still < HUNG_SECONDS / 2:
             return ""
@@ -88,7 +88,8 @@ class Watchdog:
             return False
         self._lag.saw(now, {each: end for each, end in ends.items() if each in self._watched.assigned}, reached)
         behind = {each: end for each, end in ends.items() if self._waits(each, reached[each], end)}
-        self._behind = ", ".join(f"{p.topic}-{p.partition} at {reached[p]} of {end}" for p, end in behind.items())
+        told = (f"{template(p.topic)}-{p.partition} at {reached[p]} of {end}" for p, end in behind.items())
+        self._behind = ", ".join(told)
         if moved := not behind or reached != self._seen:
             self._seen, self._ends = reached, ends
         if moved or not self._watched.idle:

@@ -99,6 +99,14 @@ async def test_health_says_it_before_the_process_leaves() -> None:
     assert watchdog.reason() == "mutations.accepted-0 at 0 of 5: nothing of it was committed for 21 s"
 
 
+async def test_health_names_no_tenant() -> None:
+    commands = TopicPartition("mutations.commands.acme", 0)
+    _, watchdog = await seen(Offsets({commands: 5}, {commands: 0}), Consumer({commands}))
+    assert not await watchdog.stuck(SAID_SECONDS + 1)
+
+    assert watchdog.reason().startswith("mutations.commands.{tenant}-0 at 0 of 5: ")
+
+
 @pytest.mark.parametrize("lost", [False, True])
 async def test_something_in_hand_for_ever_is_stuck_unless_a_server_of_ours_is_away(lost: bool) -> None:
     watchdog = Watchdog(Offsets(), OURS.topic, Consumer(idle=False), lambda: None, lambda: lost)  # type: ignore[arg-type]
