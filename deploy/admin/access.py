@@ -129,7 +129,7 @@ def reseal_secrets(
 ) -> None:
     """Seal all secrets with the key of ENGINE_SECRETS_KEY_FILE in place of an old one; safe to repeat."""
     count = _on_registry(ctx, lambda registry: registry.reseal(Sealer.from_file(old_key_file)))
-    _print({"resealed": count}, as_json, f"{count} are sealed anew")
+    _print({"resealed": count}, as_json, f"{count} {'is' if count == 1 else 'are'} sealed anew")
 
 
 def _public_id(key: str) -> str:

@@ -1,7 +1,9 @@
 """`mutation-engine deliveries`: callbacks of all tenants, what receivers answered, and sending them again."""
 
 import re
+import uuid
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -10,7 +12,19 @@ from rich.table import Table
 
 from deploy.admin.gateway import Gateway
 from deploy.admin.installation import installation_of
-from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, cell, end_counted, out, print_json, say
+from deploy.admin.terminal import (
+    FAILED,
+    MISUSED,
+    CommandFailed,
+    Json,
+    cell,
+    end_counted,
+    moment_of,
+    out,
+    print_json,
+    say,
+)
+from shared.deliveries import WEBHOOK_PREFIX
 from shared.limits import DELIVERIES_RESENT
 
 app = typer.Typer(name="deliveries", help="Callbacks of all tenants, by an admin key.", no_args_is_help=True)
@@ -18,11 +32,30 @@ AGO: Final = re.compile(r"([0-9]{1,4})([mhd])")
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 STYLES: Final = {"failed": "red", "open": "yellow", "delivered": "green"}
 
-Environment = Annotated[str, typer.Option("--environment", "-e", help="live or sandbox")]
+
+class Environment(StrEnum):
+    """Where a mutation belongs."""
+
+    live = "live"
+    sandbox = "sandbox"
+
+
+class State(StrEnum):
+    """How a callback stands."""
+
+    failed = "failed"
+    open = "open"
+    delivered = "delivered"
+
+
+Where = Annotated[Environment, typer.Option("--environment", "-e", help="Real mutations, or rehearsed ones.")]
 Tenant = Annotated[str | None, typer.Option(help="Of this tenant only.")]
-State = Annotated[str | None, typer.Option(help="failed, open or delivered")]
-Since = Annotated[str | None, typer.Option(help="Of mutations that ended since: a time, or 30m, 24h, 7d ago.")]
-Until = Annotated[str | None, typer.Option(help="Of mutations that ended before.")]
+Stands = Annotated[State | None, typer.Option("--state", help="Only these; failed: exhausted, or ended with 410.")]
+Since = Annotated[
+    str | None,
+    typer.Option(help="Of mutations that ended since: 30m, 24h or 7d ago, or a time like 2026-03-01T12:00Z."),
+]
+Until = Annotated[str | None, typer.Option(help="Of mutations that ended before that.")]
 Limit = Annotated[int, typer.Option(help="So many.", min=1, max=100)]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Webhook ids (msg_…) or mutation ids.")]
 Sought = Annotated[str, typer.Argument(metavar="ID", help="A webhook id, or any id of its mutation.")]
@@ -33,9 +66,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
 @app.command("list")
 def list_deliveries(
     ctx: typer.Context,
-    environment: Environment = "live",
+    environment: Where = Environment.live,
     tenant: Tenant = None,
-    state: State = None,
+    state: Stands = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
@@ -46,18 +79,18 @@ def list_deliveries(
     mutation-engine deliveries list --state failed --since 24h
     """
     query = {"environment": environment, "tenant": tenant, "state": state, "limit": limit}
-    times = {"since": moment(since), "until": moment(until)}
+    times = {"since": moment("--since", since), "until": moment("--until", until)}
     with installation_of(ctx).admin() as gateway:
         found = gateway.data("GET", "/admin/deliveries", query=query | times)["deliveries"]
     if as_json:
         print_json(found)
         return
-    table = Table("webhook id", "tenant", "receiver", "state", "attempts", "last answer", "next attempt", box=None)
+    # What fits 80 columns comes first; the terminal breaks the rest.
+    table = Table("webhook id", "state", "tries", "last answer", "tenant", "receiver", "next attempt", box=None)
     for each in found:
-        state_word = f"[{STYLES[each['state']]}]{each['status']}[/]"
-        words = (each["webhookId"], each["tenant"], each["receiver"] or "–")
-        last = str(len(each["attempts"])), cell(_last(each)), each["nextAttemptAt"] or "–"
-        table.add_row(*map(cell, words), state_word, *last)
+        words = each["webhookId"], _stands(each), str(len(each["attempts"])), _last(each), each["tenant"]
+        at = moment_of(each["nextAttemptAt"])
+        table.add_row(*map(cell, words), cell(_receiver(each) or "–"), at, style=STYLES[each["state"]])
     out.print(table)
 
 
@@ -73,7 +106,7 @@ def show(ctx: typer.Context, sought: Sought, as_json: Json = False) -> None:
         print_json(found)
         return
     for each in found:
-        say(f"{each['webhookId']}  {each['status']}  {each['receiver'] or ''}", STYLES[each["state"]])
+        say(f"{each['webhookId']}  {_stands(each)}  {_receiver(each)}", STYLES[each["state"]])
         for attempt in each["attempts"]:
             said = attempt["status"] or attempt["error"]
             say(f"  {attempt['at']}  {said}  {attempt['ms']} ms  {attempt['meaning'] or ''}")
@@ -88,7 +121,7 @@ def resend(
     ctx: typer.Context,
     ids: Ids = None,
     failed: Failed = False,
-    environment: Environment = "live",
+    environment: Where = Environment.live,
     tenant: Tenant = None,
     since: Since = None,
     until: Until = None,
@@ -105,9 +138,10 @@ def resend(
         raise CommandFailed(MISUSED, "Name callbacks by their ids, or say --failed with --tenant, --since, --until.")
     body: dict[str, Any] = {"environment": environment, "dryRun": dry_run}
     if ids:
-        body["webhookIds"] = ids
+        body["webhookIds"] = [_identity(each) for each in ids]
     else:
-        chosen = {"state": "failed", "tenant": tenant, "since": moment(since), "until": moment(until)}
+        times = {"since": moment("--since", since), "until": moment("--until", until)}
+        chosen = {"state": State.failed, "tenant": tenant} | times
         body |= {name: value for name, value in chosen.items() if value is not None}
     with installation_of(ctx).admin() as gateway:
         done = gateway.data("POST", "/admin/deliveries/resend", body)
@@ -116,18 +150,36 @@ def resend(
 
 def _but(count: int) -> str:
     if not count:
-        return "What is delivered, was answered with 410, is about an erased record or is under way can't be."
+        return "What is unknown, delivered, was answered with 410, is about an erased record or is under way can't be."
     return (
         f"That is as many as at once: {DELIVERIES_RESENT:,}. Repeat it for more." if count >= DELIVERIES_RESENT else ""
     )
 
 
-def moment(text: str | None) -> str | None:
-    """A time as the gateway takes it; `24h` is so long ago. What is neither, the gateway refuses."""
-    ago = AGO.fullmatch(text or "")
-    if not ago:
-        return text
-    return (datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})).isoformat().replace("+00:00", "Z")
+def moment(option: str, text: str | None) -> str | None:
+    """A time as the gateway takes it; `24h` is so long ago. Raises CommandFailed for what is neither."""
+    if text is None:
+        return None
+    if ago := AGO.fullmatch(text):
+        return (datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})).isoformat().replace("+00:00", "Z")
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        like = "30m, 24h or 7d (so long ago), or a time like 2026-03-01T12:00:00Z"
+        raise CommandFailed(MISUSED, f"{option} {text!r} is no time: say {like}.") from None
+    return text
+
+
+def _identity(text: str) -> str:
+    """A webhook or mutation id; raises CommandFailed for what can be neither, such as an idempotency key."""
+    try:
+        uuid.UUID(text.removeprefix(WEBHOOK_PREFIX))
+    except ValueError:
+        shows = f"mutation-engine deliveries show {text}"
+        raise CommandFailed(
+            MISUSED, f"{text} is no webhook id (msg_…) and no mutation id. Look it up: {shows}"
+        ) from None
+    return text
 
 
 def _of(gateway: Gateway, sought: str) -> list[dict[str, Any]]:
@@ -147,3 +199,14 @@ def _of(gateway: Gateway, sought: str) -> list[dict[str, Any]]:
 def _last(delivery: dict[str, Any]) -> str:
     attempts = delivery["attempts"]
     return str(attempts[-1]["status"] or attempts[-1]["error"]) if attempts else "–"
+
+
+def _stands(delivery: dict[str, Any]) -> str:
+    """The word of the console and of --state; of a failed one also why no attempt follows."""
+    failed = delivery["state"] == State.failed
+    return f"{delivery['state']} ({delivery['status']})" if failed else str(delivery["state"])
+
+
+def _receiver(delivery: dict[str, Any]) -> str:
+    """Its host: of what has ended nothing else is kept."""
+    return (delivery["receiver"] or "").rpartition("://")[2]

@@ -8,12 +8,22 @@ import typer
 from rich.table import Table
 
 from deploy.admin.installation import installation_of
-from deploy.admin.terminal import MISUSED, CommandFailed, Json, cell, end_counted, out, print_json, say
+from deploy.admin.terminal import (
+    MISUSED,
+    CommandFailed,
+    Json,
+    cell,
+    counted,
+    end_counted,
+    moment_of,
+    out,
+    print_json,
+    say,
+)
 
 app = typer.Typer(name="dlq", help="Dead letters, by an admin key.", no_args_is_help=True)
 PLACE: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
 SUFFIX: Final = ".dlq"
-PATIENT_SECONDS: Final = 60.0  # the gateway reads for ten, and publishes
 
 Topic = Annotated[str, typer.Argument(help="mutations.accepted.dlq, or mutations.accepted for short.")]
 Reason = Annotated[str | None, typer.Option(help="With exactly this reason.")]
@@ -27,7 +37,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
 def list_topics(ctx: typer.Context, as_json: Json = False) -> None:
     """List the topics with dead letters, by reason."""
     with installation_of(ctx).admin() as gateway:
-        found = gateway.data("GET", "/admin/dead-letters", seconds=PATIENT_SECONDS)["topics"]
+        found = gateway.data("GET", "/admin/dead-letters")["topics"]
     if as_json:
         print_json(found)
         return
@@ -37,7 +47,7 @@ def list_topics(ctx: typer.Context, as_json: Json = False) -> None:
     table = Table("topic", "count", "oldest", "newest", "reason", box=None)
     for topic in found:
         for group in topic["groups"]:
-            times = group["oldest"] or "–", group["newest"] or "–"
+            times = moment_of(group["oldest"]), moment_of(group["newest"])
             table.add_row(topic["topic"], str(group["count"]), *times, cell(group["reason"]))
         if topic["read"] < topic["total"]:
             table.add_row(topic["topic"], str(topic["total"] - topic["read"]), "–", "–", "[dim]older, not looked at[/]")
@@ -49,7 +59,7 @@ def show(ctx: typer.Context, topic: Topic, reason: Reason = None, limit: Limit =
     """Show a topic's dead letters, the newest first, each with the beginning of its bytes."""
     query = {"reason": reason, "limit": limit}
     with installation_of(ctx).admin() as gateway:
-        found = gateway.data("GET", _path(topic), query=query, seconds=PATIENT_SECONDS)["letters"]
+        found = gateway.data("GET", _path(topic), query=query)["letters"]
     if as_json:
         print_json(found)
         return
@@ -57,8 +67,9 @@ def show(ctx: typer.Context, topic: Topic, reason: Reason = None, limit: Limit =
         say("no dead letters", "green")
     for each in found:
         say(f"{each['partition']}:{each['offset']}  {each['at'] or ''}  {each['reason']}", "yellow")
-        tries, key = each["tries"] or "unknown", each["key"] or "none"
-        say(f"  from {each['sourceTopic'] or 'unknown'}, tries {tries}, {each['bytes']:,} bytes, key {key}")
+        tries = "tries unknown" if each["tries"] is None else counted(each["tries"], "try", "tries")
+        source, key = each["sourceTopic"] or "unknown", each["key"] or "none"
+        say(f"  from {source}, {tries}, {counted(each['bytes'], 'byte')}, key {key}")
         say(f"  {each['excerpt']}", "dim")
 
 
@@ -84,7 +95,7 @@ def replay(
     body |= {"reason": reason} if reason else {}
     body |= {"offsets": [_place(each) for each in offsets]} if offsets else {}
     with installation_of(ctx).admin() as gateway:
-        done = gateway.data("POST", f"{_path(topic)}/replay", body, seconds=PATIENT_SECONDS)
+        done = gateway.data("POST", f"{_path(topic)}/replay", body)
     rest = "" if done["complete"] else "Not all could be looked at: name the others by their offsets."
     end_counted(done, as_json, dry_run, f"replayed to {done['target']}", rest)
 

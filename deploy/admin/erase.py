@@ -10,7 +10,7 @@ from deploy.admin import status
 from deploy.admin.gateway import Gateway
 from deploy.admin.installation import installation_of
 from deploy.admin.records import Candidate, Company, Record, Vacancy, the_record
-from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, note, say
+from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, counted, note, say
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 IdempotencyKey = Annotated[str | None, typer.Option("--idempotency-key", help="To repeat it safely; made up if none.")]
@@ -38,9 +38,8 @@ def main(
         gateway.call("DELETE", record.path, query={"idempotencyKey": key})
         view = status.shown_until_ended(gateway, key, as_json)
     if not as_json and (removed := view.get("removed")):
-        say(
-            f"  removed: {removed['attachments']} attachments, {removed['objects']} objects, {removed['bytes']:,} bytes"
-        )
+        parts = (counted(removed[f"{each}s"], each) for each in ("attachment", "object", "byte"))
+        say(f"  removed: {', '.join(parts)}")
     raise typer.Exit(FAILED if status.went_wrong(view) else 0)
 
 
@@ -51,5 +50,7 @@ def _ask(gateway: Gateway, record: Record) -> None:
     gateway.call("GET", record.path)
     files = sum(1 for _ in gateway.pages("/attachments", {f"{record.type}Id": record.id}))
     typer.confirm(
-        f"Erase {record.type} {record.id} with {files} files at {gateway.url}, for good?", abort=True, err=True
+        f"Erase {record.type} {record.id} with {counted(files, 'file')} at {gateway.url}, for good?",
+        abort=True,
+        err=True,
     )

@@ -13,10 +13,11 @@ import typer
 from deploy.admin.gateway import Gateway, Refused, Unreachable
 from deploy.admin.installation import installation_of
 from deploy.admin.records import PLURALS
-from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, note, print_json
+from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, counted, note, print_json
 from shared.filenames import safe_name
 
 ATTACHMENTS: Final = "attachments"
+SINGULARS: Final = {plural: kind for kind, plural in PLURALS.items()} | {ATTACHMENTS: "attachment"}
 Line = dict[str, Any]
 
 
@@ -76,7 +77,8 @@ def _export(gateway: Gateway, name: str, to: Path, with_files: bool, as_json: bo
     if as_json:
         print_json({"list": name, "items": count, "lost": lost})
     else:
-        note(f"{count} {name}, {lost} files lost" if lost else f"{count} {name}")
+        listed = counted(count, SINGULARS[name], name)
+        note(f"{listed}, {counted(lost, 'file')} lost" if lost else listed)
     return lost
 
 

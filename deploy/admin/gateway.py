@@ -13,6 +13,7 @@ from shared import limits
 SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 5.0
 LATER: Final = frozenset({429, 502, 503, 504})
+MEANT_OTHERWISE: Final = frozenset({400})  # a parameter of the command, which only the gateway could judge
 KEY: Final = re.compile(r"[!-~]+")  # what a header can carry; whether it is a key, the gateway knows
 Query = Mapping[str, str | int | None]
 
@@ -26,15 +27,15 @@ class Refused(CommandFailed):
         code = next((f" ({each.get('code')})" for each in errors if each.get("message") == detail), "")
         more = [each for each in errors if each.get("message") != detail]
         lines = [f"  {each.get('field') or 'request'}: {each.get('message')} ({each.get('code')})" for each in more]
-        super().__init__(FAILED, "\n".join([f"{status}: {detail}{code}", *lines]))
+        end = MISUSED if status in MEANT_OTHERWISE else FAILED
+        super().__init__(end, "\n".join([f"{status}: {detail}{code}", *lines]))
 
 
 class Unreachable(CommandFailed):
     """Nobody answered, or it said that it can't now; the same again may work later."""
 
-    def __init__(self, url: str, why: str, status: int | None = None) -> None:
-        asked = f"{url} can't be reached ({why}). Is it running? `mutation-engine doctor` looks."
-        super().__init__(UNREACHABLE, f"{url} can't do it now ({status}: {why}) Repeat it." if status else asked)
+    def __init__(self, sentence: str) -> None:
+        super().__init__(UNREACHABLE, sentence)
 
 
 class Gateway:
@@ -91,8 +92,13 @@ class Gateway:
         timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
         try:
             return self._client.request(method, self.url + path, params=wanted, timeout=timeout, **body)
+        except (httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
+            away = "It hangs, or a server behind it is away: `mutation-engine lag` and `mutation-engine doctor` look."
+            raise Unreachable(f"{self.url} gave no answer within {seconds:.0f} s. {away}") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
-            raise Unreachable(self.url, str(error) or type(error).__name__) from error
+            why = str(error) or type(error).__name__
+            asked = f"{self.url} can't be reached ({why}). Is it running? `mutation-engine doctor` looks."
+            raise Unreachable(asked) from error
 
     def _data(self, answer: Any) -> Any:
         if not isinstance(answer, dict) or "data" not in answer:
@@ -109,7 +115,7 @@ class Gateway:
         if response.is_success and parsed is not None:
             return parsed
         if response.status_code in LATER:
-            raise Unreachable(self.url, _detail(parsed), response.status_code)
+            raise Unreachable(f"{self.url} can't do it now ({response.status_code}: {_detail(parsed)}) Repeat it.")
         if not isinstance(parsed, dict):
             raise Refused(response.status_code, {"detail": f"{self.url} does not look like a Mutation Engine."})
         raise Refused(response.status_code, parsed)

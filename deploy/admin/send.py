@@ -75,6 +75,8 @@ def main(
     record = the_record(candidate, company, vacancy)
     if len(files) > limits.FILES_PER_UPLOAD:
         raise CommandFailed(MISUSED, f"At most {limits.FILES_PER_UPLOAD} files at once; send the others after them.")
+    if kind and kind.casefold() not in map(str.casefold, limits.ATTACHMENT_TYPES):
+        raise CommandFailed(MISUSED, f"--type {kind!r} is none of {', '.join(limits.ATTACHMENT_TYPES)}.")
     sending = Sending(record, files, kind, callback_url, idempotency_key or str(uuid.uuid4()))
     note(f"idempotency key {sending.key}")
     with installation_of(ctx).gateway() as gateway:

@@ -9,7 +9,7 @@ import typer
 
 from deploy.admin.gateway import Gateway, Unreachable
 from deploy.admin.installation import installation_of
-from deploy.admin.terminal import FAILED, Json, note, print_json, say
+from deploy.admin.terminal import FAILED, Json, counted, note, print_json, say
 
 ENDED: Final = frozenset({"completed", "partially_completed", "failed", "rejected"})
 GOOD: Final = "completed"
@@ -17,6 +17,7 @@ STYLES: Final = {GOOD: "green", "stored": "green", "delivered": "green", "accept
 WAIT_SECONDS: Final = 30
 LEAST_SECONDS: Final = 0.2  # between two questions
 AGAIN_SECONDS: Final = 1.0
+UNNAMED: Final = "(no name yet)"  # of an upload it is read later, of a URL its source may tell it
 AWAY_SECONDS: Final = 120.0  # for the gateway to come back, while somebody follows
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The idempotency key of the write.")]
@@ -107,8 +108,8 @@ def show(view: dict[str, Any], as_json: bool) -> None:
         say(f"{each['idempotencyKey']}  {each['kind']}  {each['status']}{of}", _style(each["status"]))
         _show_error(each.get("error"))
         for file in each.get("attachments") or ():
-            size = f"  {file['size']:,} bytes  {file['contentType']}" if file.get("size") else ""
-            say(f"  {file['filename']}  {file['status']}{size}  {file['id']}", _style(file["status"]))
+            size = f"  {counted(file['size'], 'byte')}  {file['contentType']}" if file.get("size") else ""
+            say(f"  {file['filename'] or UNNAMED}  {file['status']}{size}  {file['id']}", _style(file["status"]))
             _show_error(file.get("error"), "    ")
         for delivery in each.get("deliveries") or ():
             _show_delivery(delivery)

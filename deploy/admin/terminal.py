@@ -1,6 +1,7 @@
 """What every command does alike on the terminal: JSON or words, and an end with a sentence and an exit code."""
 
 import logging
+import re
 import sys
 from typing import Annotated, Any, Final, NoReturn
 
@@ -14,6 +15,7 @@ FAILED: Final = 1
 MISUSED: Final = 2
 UNREACHABLE: Final = 3
 WIDE: Final = 10_000
+FRACTION: Final = re.compile(r"\.\d+(?=Z|[+-])")
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 
@@ -22,8 +24,9 @@ UNSEEN: Final[dict[int, str]] = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�"
 ) | {ord("\r"): ""}
 
-# For grep and its like a row of a table is a line, however narrow a terminal would be.
-out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+# A row of a table is a line, however narrow the terminal: it breaks the line, but ids and topics can be copied, and a
+# pipe gets all of them. Without a height, rich takes a dumb terminal for one of 80 columns.
+out = Console(highlight=False, soft_wrap=True, emoji=False, width=WIDE, height=25)
 err = Console(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 
 
@@ -63,12 +66,23 @@ def cell(text: str) -> str:
     return escape(text.translate(UNSEEN))
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 try`, `2 tries`; without `many` an s makes it so."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def moment_of(time: str | None) -> str:
+    """A time of the gateway's without its fraction of a second, so that tables stay narrow; – for none."""
+    return FRACTION.sub("", time) if time else "–"
+
+
 def end_counted(done: dict[str, Any], as_json: bool, dry_run: bool, what: str, but: str) -> NoReturn:
     """Tell how many were done, or would be, and `but` beside it; ends with 1 when that is none."""
     if as_json:
         print_json(done)
     else:
-        say(f"{done['count']} {'would be' if dry_run else 'are'} {what}")
+        verb = "would be" if dry_run else "is" if done["count"] == 1 else "are"
+        say(f"{done['count']:,} {verb} {what}")
         if but:
             note(but)
     raise typer.Exit(0 if done["count"] else FAILED)

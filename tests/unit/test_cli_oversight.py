@@ -1,22 +1,32 @@
 """The commands of operators: what they ask the gateway, what they print, and how they end."""
 
 import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import termios
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from deploy.admin import gateway as http
 from deploy.admin import lag
 from deploy.admin.__main__ import app
 from deploy.admin.deliveries import moment
 
+ROOT: Final = Path(__file__).parents[2]
+MSG: Final = "msg_019c9d2e-6a00-7000-8000-000000000002"
 Asked = tuple[str, str, Any]
 ATTEMPT = {"at": "2026-03-01T12:00:00Z", "ms": 12, "status": 500, "error": "server_error", "meaning": "It answered."}
 CALLBACK = {
-    "webhookId": "msg_m1", "tenant": "acme", "environment": "live", "mutationId": "m1", "receiver": "http://hooks.test",
+    "webhookId": MSG, "tenant": "acme", "environment": "live", "mutationId": "m1", "receiver": "http://hooks.test:8443",
     "state": "failed", "status": "exhausted", "nextAttemptAt": None, "attempts": [ATTEMPT | {"excerpt": "[no] room"}],
 }  # fmt: skip
 LETTER = {
@@ -90,17 +100,19 @@ def run(gateway: Gateway) -> Callable[..., Result]:
     ("words", "asked", "printed"),
     [
         ("deliveries list --state failed --limit 5",
-         ("GET", "/admin/deliveries", "environment=live&state=failed&limit=5"), ["msg_m1", "exhausted", "500"]),
-        ("deliveries show m1", ("GET", "/admin/mutations/live/m1", ""), ["msg_m1", "500", "[no] room"]),
-        ("deliveries resend msg_m1 -e sandbox",
-         ("POST", "/admin/deliveries/resend", {"environment": "sandbox", "dryRun": False, "webhookIds": ["msg_m1"]}),
-         ["1 are sent again"]),
+         ("GET", "/admin/deliveries", "environment=live&state=failed&limit=5"),
+         [MSG, "failed (exhausted)", "500", " hooks.test:8443"]),
+        ("deliveries show m1", ("GET", "/admin/mutations/live/m1", ""),
+         [MSG, "failed (exhausted)", "500", "[no] room"]),
+        (f"deliveries resend {MSG} -e sandbox",
+         ("POST", "/admin/deliveries/resend", {"environment": "sandbox", "dryRun": False, "webhookIds": [MSG]}),
+         ["1 is sent again"]),
         ("deliveries resend --failed --tenant acme --dry-run",
          ("POST", "/admin/deliveries/resend",
           {"environment": "live", "dryRun": True, "state": "failed", "tenant": "acme"}), ["1 would be sent again"]),
         ("dlq list", ("GET", "/admin/dead-letters", ""), ["mutations.accepted.dlq", "poison", "not looked at"]),
         ("dlq show mutations.accepted --limit 1",
-         ("GET", "/admin/dead-letters/mutations.accepted.dlq", "limit=1"), ["0:7", "poison [x]"]),
+         ("GET", "/admin/dead-letters/mutations.accepted.dlq", "limit=1"), ["0:7", "poison [x]", "1 try, 3 bytes"]),
         ("lag", ("GET", "/admin/state", ""), ["3", "2 s", "open 3", "m1 is not done."]),
     ],
 )  # fmt: skip
@@ -127,7 +139,9 @@ def test_a_replay_without_a_letter_is_a_failure_and_asks_for_what_was_named(
 
 @pytest.mark.parametrize(
     "words",
-    ["deliveries resend", "deliveries resend m1 --failed", "deliveries resend m1 --tenant acme",
+    ["deliveries resend", f"deliveries resend {MSG} --failed", f"deliveries resend {MSG} --tenant acme",
+     "deliveries resend order-4711", "deliveries list --state gone", "deliveries list --environment livee",
+     "deliveries list --since yesterday", "deliveries resend --failed --until 24hours",
      "dlq replay mutations.accepted", "dlq replay mutations.accepted --all --reason x",
      "dlq replay mutations.accepted --offset 7", "deliveries list --limit 0"],
 )  # fmt: skip
@@ -157,10 +171,60 @@ def test_of_a_topic_the_oldest_record_counts_and_an_unknown_age_stays_unknown() 
 
 
 def test_times_may_be_so_long_ago() -> None:
-    times = [str(moment(text)) for text in ("30m", "24h", "7d")]
+    times = [str(moment("--since", text)) for text in ("30m", "24h", "7d")]
     assert times == sorted(times, reverse=True)
-    assert moment("2026-03-01") == "2026-03-01"
-    assert moment(None) is None
+    assert moment("--since", "2026-03-01") == "2026-03-01"
+    assert moment("--since", None) is None
+
+
+def test_what_is_no_time_is_answered_with_every_way_to_say_one(run: Callable[..., Result]) -> None:
+    said = run("deliveries", "list", "--since", "yesterday").stderr
+    assert all(word in said for word in ("--since", "yesterday", "30m", "24h", "7d", "2026-03-01T12:00:00Z"))
+
+
+def test_an_id_that_is_none_of_a_callback_is_told_where_to_look_it_up(run: Callable[..., Result]) -> None:
+    said = run("deliveries", "resend", "order-4711").stderr
+    assert "order-4711 is no webhook id" in said
+    assert "mutation-engine deliveries show order-4711" in said
+
+
+def test_a_row_is_whole_in_a_terminal_of_80_columns_and_in_one_that_can_do_nothing(gateway: Gateway) -> None:
+    command = [sys.executable, "-m", "deploy.admin", "--url", gateway.url, "--key", "admin", "deliveries", "list"]
+    for term in ("xterm", "dumb"):
+        master, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 80))
+        subprocess.run(command, stdout=terminal, env=os.environ | {"TERM": term}, cwd=ROOT, check=True)
+        os.close(terminal)
+        header, row, *rest = os.read(master, 65536).decode().splitlines()
+        os.close(master)
+        assert ("webhook id" in header, "next attempt" in header) == (True, True)
+        assert (MSG in row, "hooks.test:8443" in row, rest) == (True, True, [])
+
+
+def test_a_gateway_that_gives_no_answer_is_left_with_3_and_advice() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with http.Gateway(url, "key") as gateway, pytest.raises(http.Unreachable) as raised:
+            gateway.call("GET", "/admin/dead-letters", seconds=0.1)
+    assert raised.value.code == 3
+    assert "gave no answer" in str(raised.value)
+    assert "mutation-engine lag" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "code", "said"),
+    [
+        (404, [("", "mutation_not_found", "Said so.")], 1, "404: Said so. (mutation_not_found)"),
+        (400, [("since", "parameter_invalid", "Said so.")], 2, "400: Said so. (parameter_invalid)"),
+        (422, [("/a", "too_long", "Cut it.")], 1, "422: Said so.\n  /a: Cut it. (too_long)"),
+    ],
+)
+def test_a_refusal_is_said_once_and_tells_a_wrong_command_from_what_failed(
+    status: int, errors: list[tuple[str, str, str]], code: int, said: str
+) -> None:
+    told = [dict(zip(("field", "code", "message"), each, strict=True)) for each in errors]
+    refused = http.Refused(status, {"detail": "Said so.", "errors": told})
+    assert (refused.code, str(refused)) == (code, said)
 
 
 def test_what_strangers_answered_does_not_steer_the_terminal(gateway: Gateway, run: Callable[..., Result]) -> None:

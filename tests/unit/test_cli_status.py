@@ -115,6 +115,14 @@ def test_whatever_answers_that_is_no_gateway_is_a_sentence() -> None:
     assert "does not look like a Mutation Engine" in result.stderr
 
 
+def test_a_file_whose_name_is_not_known_yet_is_said_to_have_none() -> None:
+    file = {"id": "f1", "filename": None, "status": "pending", "error": None}
+    with gateway(one_after_another(state("accepted", attachments=[file]))) as (url, _):
+        printed = run(url).stdout
+    assert "(no name yet)  pending" in printed
+    assert "None" not in printed
+
+
 def test_words_of_others_are_never_markup() -> None:
     with gateway(one_after_another(state("[red]x[/nothing]", idempotencyKey="[bold]"))) as (url, _):
         result = run(url)
