@@ -1,19 +1,17 @@
 """`mutation-engine doctor`: looks at settings and servers, and says what is wrong and what to do."""
 
 import asyncio
-import json
 import os
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from deploy.admin.checks import configuration, files, kafka, mongodb, services, store
+from deploy.admin.checks import configuration, files, kafka, letters, mongodb, services, store
 from deploy.admin.checks.finding import Finding
 from deploy.admin.init import InitSettings
-from deploy.admin.installation import Installation, default_state_dir, installation_of
-from deploy.admin.terminal import FAILED, CommandFailed, Json, print_json, say
+from deploy.admin.installation import Installation, installation_of
+from deploy.admin.terminal import FAILED, CommandFailed, Json, counted, print_json, say
 
 Tenants = Annotated[list[str], typer.Option("--tenant", help="Only the topics and secrets of this one; repeatable.")]
 Services = Annotated[
@@ -28,39 +26,47 @@ def main(ctx: typer.Context, tenant: Tenants = [], service: Services = [], as_js
     It reads the ENGINE_* variables of this process: run it where the gateway runs, as its user; other services have
     fewer rights, which it would call wrong. Of data it changes nothing; to see what is permitted it writes, and
     removes, a document and an object of no meaning.
-    Exit code 1 when anything is wrong.
+    Exit code 1 when anything is wrong; dead letters are told of and are none of it.
 
     mutation-engine doctor
 
     mutation-engine doctor --service fetcher=http://10.1.2.3:8081 --json
     """
-    sections = asyncio.run(_examined(installation_of(ctx), tenant, _addresses(installation_of(ctx), service)))
+    sections, warnings = asyncio.run(_examined(installation_of(ctx), tenant, _named(service)))
     if as_json:
         findings = [{"section": name} | finding._asdict() for name, found in sections for finding in found]
-        print_json({"healthy": not findings, "findings": findings, "sections": [name for name, _ in sections]})
+        told = {"findings": findings, "warnings": [warning._asdict() for warning in warnings]}
+        print_json({"healthy": not findings} | told | {"sections": [name for name, _ in sections]})
     else:
-        _show(sections)
+        _show(sections, warnings)
     raise typer.Exit(FAILED if any(found for _, found in sections) else 0)
 
 
-async def _examined(installation: Installation, tenants: list[str], addresses: dict[str, str]) -> list[Section]:
+async def _examined(
+    installation: Installation, tenants: list[str], named: dict[str, str]
+) -> tuple[list[Section], list[Finding]]:
+    """What is wrong, by section, and what is not wrong but should be looked at."""
     sections: list[Section] = [("settings", configuration.misspelt(os.environ) + configuration.invalid())]
     try:
         settings = installation.settings()
     except CommandFailed as failed:
         if sections[0][1]:
-            return sections  # they say it better
-        return [("settings", [Finding("settings_missing", str(failed), "Set the ENGINE_* variables of the services.")])]
+            return sections, []  # they say it better
+        missing = Finding("settings_missing", str(failed), "Set the ENGINE_* variables of the services.")
+        return [("settings", [missing])], []
     sections[0][1].extend(configuration.egress(settings))
     if unfit := files.authorities(settings):
-        return [(sections[0][0], sections[0][1] + unfit)]  # no server can be asked rightly
+        return [(sections[0][0], sections[0][1] + unfit)], []  # no server can be asked rightly
+    addresses = installation.health() | named
     sections.append(("sealing key", files.sealing_key(settings.secrets_key_file)))
     (documents, names), objects, answers = await asyncio.gather(
         mongodb.look(settings, tenants), store.look(settings), services.look(addresses)
     )
     sections += [("MongoDB", documents), ("object store", objects)]
-    sections.append(("Kafka", await kafka.look(settings, names, _partitions())))
-    return sections + ([("services", answers)] if addresses else [])
+    broker = await kafka.look(settings, names, _partitions())
+    sections.append(("Kafka", broker))
+    warnings = await letters.look(settings) if not any(each.code == "kafka_away" for each in broker) else []
+    return sections + ([("services", answers)] if addresses else []), warnings
 
 
 def _partitions() -> int | None:
@@ -70,14 +76,10 @@ def _partitions() -> int | None:
     return None
 
 
-def _addresses(installation: Installation, given: list[str]) -> dict[str, str]:
-    """The gateway where it is known, the services of a stack on this machine, and those that were named."""
-    handle = installation.handle()
-    url = installation.url or os.environ.get("ENGINE_URL")
-    found = {"ingest": url.rstrip("/")} if url else {}
-    if handle and not url:
-        found = _of_stack(installation, handle)
-    for one in given:
+def _named(services: list[str]) -> dict[str, str]:
+    """NAME=URL by name."""
+    found = {}
+    for one in services:
         name, _, address = one.partition("=")
         if not address:
             raise typer.BadParameter(f"--service wants NAME=URL, not {one!r}")
@@ -85,21 +87,16 @@ def _addresses(installation: Installation, given: list[str]) -> dict[str, str]:
     return found
 
 
-def _of_stack(installation: Installation, handle: dict[str, Any]) -> dict[str, str]:
-    folder = installation.state_dir or default_state_dir()
-    ports: dict[str, int] = json.loads((folder / "ports.json").read_text()) if (folder / "ports.json").exists() else {}
-    health = {name.removesuffix(".health"): port for name, port in ports.items() if name.endswith(".health")}
-    running: Callable[[str], bool] = handle["processes"].__contains__
-    own = {name: f"http://127.0.0.1:{port}" for name, port in health.items() if running(name)}
-    return ({"ingest": handle["http"]} if running("ingest") else {}) | own
-
-
-def _show(sections: list[Section]) -> None:
+def _show(sections: list[Section], warnings: list[Finding]) -> None:
     for name, found in sections:
         if not found:
             say(f"ok     {name}", "green")
         for finding in found:
             say(f"wrong  {name}: {finding.wrong}", "red")
             say(f"       → {finding.todo}")
+    for warning in warnings:
+        say(f"look   {warning.wrong}", "yellow")
+        say(f"       → {warning.todo}")
     count = sum(len(found) for _, found in sections)
-    say("Nothing is wrong." if not count else f"{count} thing{'s are' if count > 1 else ' is'} wrong.")
+    wrong = f"{counted(count, 'thing is', 'things are')} wrong" if count else "Nothing is wrong"
+    say(f"{wrong}, but look at the dead letters." if warnings else f"{wrong}.")

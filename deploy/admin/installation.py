@@ -39,14 +39,18 @@ class Installation:
 
     def settings(self) -> EngineSettings:
         """The addresses of its servers: ENGINE_* variables, or those of a stack. Raises CommandFailed."""
-        if self.state_dir is not None:
-            return _settings_in(self.handle() or {}, self.state_dir)
+        if handle := self._stack():
+            return _settings_in(handle, self.state_dir or default_state_dir())
         settings = _valid({})
         if "mongodb_uri" in settings.model_fields_set:
             return settings
-        if handle := self.handle():
-            return _settings_in(handle, default_state_dir())
         raise CommandFailed(MISUSED, NO_ADDRESS)
+
+    def health(self) -> dict[str, str]:
+        """Where services tell how they are, by name: the gateway that was named, or all of the stack that is meant."""
+        if url := self._url():
+            return {"ingest": url.rstrip("/")}
+        return dict((self._stack() or {}).get("health") or {})
 
     def handle(self) -> dict[str, Any] | None:
         """stack.json of the stack that runs on the directory that was named, or on the usual one; None without one.
@@ -60,13 +64,23 @@ class Installation:
         except typer.BadParameter:
             return None
 
+    def _stack(self) -> dict[str, Any] | None:
+        """The stack whose servers are meant; none where variables name others, though one may run on this machine."""
+        if self.state_dir is None and "mongodb_uri" in _valid({}).model_fields_set:
+            return None
+        return self.handle()
+
+    def _url(self) -> str | None:
+        """An address that was given: an option counts before a folder, a folder before a variable."""
+        return self.url or (None if self.state_dir else os.environ.get("ENGINE_URL"))
+
     def _handle_for_keys(self) -> dict[str, Any] | None:
         """None where an address was given: the key of a stack here is no business of a server elsewhere."""
-        elsewhere = self.state_dir is None and (self.url or os.environ.get("ENGINE_URL"))
+        elsewhere = self.state_dir is None and self._url()
         return None if elsewhere else self.handle()
 
     def _open(self, variable: str, handle: dict[str, Any] | None, known: str | None) -> Gateway:
-        url = self.url or (None if self.state_dir else os.environ.get("ENGINE_URL")) or (handle or {}).get("http")
+        url = self._url() or (handle or {}).get("http")
         key = self.key or known if handle else self.key or os.environ.get(variable)
         if not url or not key:
             missing = "No gateway is named, and no stack runs here." if not url else f"There is no key for {url}."

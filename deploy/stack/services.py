@@ -60,9 +60,14 @@ def init_settings(env: Mapping[str, str], state: StateDir, patience_seconds: flo
     )
 
 
+def health_port(name: str, ports: PortNumbers) -> int:
+    """Where it answers /healthz and /readyz: ingest on its public port, the others on one of their own."""
+    return ports["http"] if name == "ingest" else ports[f"{name}.health"]
+
+
 def service_spec(name: str, env: Mapping[str, str], ports: PortNumbers, extra: Mapping[str, str]) -> ChildSpec:
-    """One service; ingest answers /readyz on its public port, the others on their health port."""
-    port = ports["http"] if name == "ingest" else ports[f"{name}.health"]
+    """One service, told where to answer /readyz."""
+    port = health_port(name, ports)
     own = {"ENGINE_HTTP_PORT" if name == "ingest" else "ENGINE_HEALTH_PORT": str(port)}
     if name == "ingest":
         own["ENGINE_NOTICE_SECONDS"] = "0"  # there is no load balancer

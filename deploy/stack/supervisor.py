@@ -15,7 +15,7 @@ from deploy.stack.child import Child, ChildFailed, ChildSpec
 from deploy.stack.kafka import apache_kafka
 from deploy.stack.ports import LOOPBACK, Ports
 from deploy.stack.servers import seaweedfs, secantusdb, tansu
-from deploy.stack.services import BUCKET, SERVICES, engine_env, init_settings, service_spec
+from deploy.stack.services import BUCKET, SERVICES, engine_env, health_port, init_settings, service_spec
 from deploy.stack.state import StateDir
 
 SERVERS: Final = ("kafka", "mongodb", "s3")
@@ -164,6 +164,7 @@ class Supervisor:
         access_key, secret_key = self._state.s3_keys()
         handle = {
             "http": f"http://{LOOPBACK}:{self._ports['http']}",
+            "health": {name: f"http://{LOOPBACK}:{health_port(name, self._ports)}" for name in self._options.services},
             "kafka": f"{LOOPBACK}:{self._ports['kafka']}",
             "mongodb": f"mongodb://{LOOPBACK}:{self._ports['mongodb']}",
             "s3": {

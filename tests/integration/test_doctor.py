@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import MongoClient
 from typer.testing import CliRunner, Result
@@ -126,7 +127,7 @@ SETTINGS: dict[str, tuple[Broken, str, str]] = {
 def test_a_healthy_set_up_has_no_findings_and_nothing_is_left_behind(set_up: SetUp) -> None:
     assert doctor(set_up, set_up.environment) == (0, [])
     words = run(set_up.environment, "doctor", "--tenant", set_up.tenant)
-    assert "Nothing is wrong." in words.stdout
+    assert "Nothing is wrong" in words.stdout
     with MongoClient[dict[str, Any]](set_up.servers["mongodb"]) as client:
         assert client["engine"].leases.count_documents({"_id": {"$regex": "^doctor"}}) == 0
         assert client["engine_live"].attempts.count_documents({"_id": {"$regex": "^doctor"}}) == 0
@@ -150,7 +151,7 @@ def test_a_tenant_without_topics_and_a_topic_that_is_too_narrow_are_named(set_up
     exit_code, found = doctor(set_up, set_up.environment, name)
     narrow = [each for each in found if each["code"] == "topic_partitions"]
     assert exit_code == 1
-    assert [each["wrong"] for each in narrow] == [f"The topic {topics.commands(name)} has 1 partitions, not 3."]
+    assert [each["wrong"] for each in narrow] == [f"The topic {topics.commands(name)} has 1 partition, not 3."]
     lacking = {each["wrong"].split()[4].rstrip(",") for each in found if each["code"] == "topic_missing"}
     assert lacking == {topics.dead_letter(topics.commands(name)), topics.outcomes(name)}
 
@@ -180,6 +181,16 @@ def test_a_clock_that_is_wrong_is_named(set_up: SetUp, hours: int) -> None:
     assert ("ahead of" if hours > 0 else "behind") in found[0]["wrong"]
 
 
+def test_dead_letters_are_told_of_and_are_nothing_wrong(set_up: SetUp) -> None:
+    asyncio.run(write(set_up.servers["kafka"], topics.dead_letter(topics.FETCHED)))
+    result = run(set_up.environment, "doctor", "--tenant", set_up.tenant, "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["findings"]) == (0, [])
+    assert [topics.dead_letter(topics.FETCHED) in each["wrong"] for each in told["warnings"]].count(True) == 1
+    words = run(set_up.environment, "doctor", "--tenant", set_up.tenant).stdout
+    assert "Nothing is wrong, but look at the dead letters." in words
+
+
 def test_services_that_are_away_or_say_that_they_are_ill_are_named(set_up: SetUp) -> None:
     ill = ("fetcher=http://" + nothing_listens(), "storage=http://" + nothing_listens())
     words = [word for one in ill for word in ("--service", one)]
@@ -189,6 +200,11 @@ def test_services_that_are_away_or_say_that_they_are_ill_are_named(set_up: SetUp
         ("service_away", "fetcher"),
         ("service_away", "storage"),
     ]
+
+
+async def write(bootstrap: str, topic: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait(topic, b"no event")
 
 
 async def make_topic(bootstrap: str, name: str, partitions: int) -> None:
@@ -255,4 +271,4 @@ def test_a_stack_of_this_machine_is_looked_at_with_the_key_beside_it(set_up: Set
     handle = set_up.servers | {"processes": {"mongodb": os.getpid()}}
     (folder / "stack.json").write_text(json.dumps(handle))
     result = run({}, "doctor", "--tenant", set_up.tenant, "--state-dir", str(folder))
-    assert (result.exit_code, "Nothing is wrong." in result.stdout) == (0, True), result.output
+    assert (result.exit_code, "Nothing is wrong" in result.stdout) == (0, True), result.output

@@ -15,6 +15,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from deploy.admin.__main__ import app
+from deploy.admin.installation import Installation
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,6 +144,7 @@ def test_a_gateway_that_is_away_has_an_exit_code_of_its_own_and_no_traceback(
         ("send", __file__),
         ("send", __file__, "--candidate", "1", "--company", "2"),
         ("send", __file__, "--candidate", "../x"),
+        ("send", __file__, "--candidate", "1", "--type", "FOO"),
         ("send", "/nowhere/file.pdf", "--candidate", "1"),
         ("erase",),
         ("export", "candidates", "--files"),
@@ -199,6 +201,19 @@ def test_a_folder_that_can_not_be_made_is_a_sentence(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert "File exists" in result.stderr
     assert "fault of ours" not in result.stderr
+
+
+def test_only_services_of_the_installation_that_is_meant_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(state_of(tmp_path, os.getpid())) / "stack.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"health": {"notifier": "http://127.0.0.1:9"}}))
+    monkeypatch.setenv("ENGINE_STATE_DIR", str(tmp_path))
+    assert Installation().health() == {"notifier": "http://127.0.0.1:9"}
+    assert Installation(url="http://gateway.test/").health() == {"ingest": "http://gateway.test"}
+    monkeypatch.setenv("ENGINE_MONGODB_URI", "mongodb://elsewhere.test")
+    assert Installation().health() == {}
+    assert Installation(state_dir=tmp_path).health() == {"notifier": "http://127.0.0.1:9"}
 
 
 def test_the_doctor_prints_json_whatever_is_wrong_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from deploy.admin.checks import configuration, files, kafka, mongodb
+from deploy.admin.checks import configuration, files, kafka, letters, mongodb, services
 from deploy.admin.checks.finding import Finding
 from shared import topics
 from shared.settings import EngineSettings
@@ -108,6 +110,30 @@ def test_every_setting_of_every_service_is_known_and_a_misspelt_one_gets_the_rig
     (found,) = configuration.misspelt(dict.fromkeys(known, "") | {"ENGINE_MONGODB_URL": "mongodb://secret@host"})
     assert "ENGINE_MONGODB_URI" in found.todo
     assert "secret" not in found.wrong + found.todo
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("degraded: the event loop was blocked for 19 s within the last minute", "goes on"),
+        ("degraded: mongodb has not answered for 34 s", "Mend what it names"),
+    ],
+)
+async def test_what_was_is_told_apart_from_what_is_to_be_mended(line: str, advice: str) -> None:
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text=f"{line}\n")
+
+    app = web.Application()
+    app.router.add_get("/{path}", healthz)
+    async with TestServer(app) as server:
+        (found,) = await services.look({"storage": str(server.make_url("/")).rstrip("/")})
+    assert (found.code, advice in found.todo) == ("service_degraded", True)
+
+
+def test_dead_letters_are_counted_in_words_with_the_command_that_shows_them() -> None:
+    assert letters.told("mutations.accepted.dlq", 1).wrong.startswith("1 dead letter lies on mutations.accepted.dlq")
+    assert letters.told("mutations.accepted.dlq", 2).wrong.startswith("2 dead letters lie on")
+    assert "dlq show mutations.accepted.dlq" in letters.told("mutations.accepted.dlq", 2).todo
 
 
 def test_a_key_file_of_its_owner_alone_is_well(tmp_path: Path) -> None:

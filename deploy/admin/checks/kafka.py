@@ -68,7 +68,7 @@ def judge(spec: TopicSpec, there: Described | None, configs: Configs, brokers: i
         return
     count, narrowest = len(there["partitions"]), min(len(each["replicas"]) for each in there["partitions"])
     if count < spec.partitions:
-        wrong = f"The topic {spec.name} has {count} partitions, not {spec.partitions}."
+        wrong = f"The topic {spec.name} has {count} partition{'s' if count != 1 else ''}, not {spec.partitions}."
         todo = f"kafka-topics --alter --topic {spec.name} --partitions {spec.partitions} (never fewer than before)."
         yield Finding("topic_partitions", wrong, todo)
     if leaderless := [each["partition"] for each in there["partitions"] if each["leader"] < 0]:

@@ -8,6 +8,7 @@ import aiohttp
 
 from deploy.admin.checks.finding import Finding
 
+BLOCKED: Final = "It goes on, and says so for a minute. Where it comes again: docs/runbooks/EventLoopBlocked.md"
 TIME_OUT: Final = aiohttp.ClientTimeout(total=5)
 
 
@@ -32,7 +33,8 @@ async def _service(session: aiohttp.ClientSession, name: str, url: str) -> list[
                 Finding("service_stuck", f"{name} is {line}", "Restart it: only that helps (docs/operations.md).")
             )
         elif line.startswith("degraded:"):
-            found.append(Finding("service_degraded", f"{name} is {line}", "Mend what it names; no restart would help."))
+            todo = BLOCKED if "event loop" in line else "Mend what it names; no restart would help."
+            found.append(Finding("service_degraded", f"{name} is {line}", todo))
     if ready != 200:
         wrong = f"{name} is not ready: it starts, or it leaves."
         found.append(Finding("service_not_ready", wrong, "Wait for it; when it stays so, look at its log."))
