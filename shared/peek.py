@@ -77,6 +77,8 @@ async def open_peek(settings: EngineSettings) -> AsyncIterator[Peek]:
     try:
         with _reaching():
             await consumer.start()
+        # A task of it that is cancelled before it ever ran would end its stop, and so whoever waits for that.
+        await asyncio.sleep(0)
         yield Peek(consumer)
     finally:
         await closed(consumer.stop(), "kafka.peek")

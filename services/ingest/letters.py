@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
@@ -18,6 +18,8 @@ from services.ingest.kafka import PatientKafka
 from shared.broker import Record
 from shared.consume import written_at
 from shared.dead_letters import HEADERS_PREFIX
+from shared.dependencies import DEPENDENCIES
+from shared.errors import DependencyUnavailable
 from shared.limits import DEAD_LETTER_SECONDS, DEAD_LETTERS_READ
 from shared.peek import Peek
 
@@ -25,6 +27,7 @@ TOPIC: Final = re.compile(r"^mutations\.(?:accepted|fetched|completed|commands\.
 SUFFIX: Final = ".dlq"
 GROUPS: Final = 100  # reasons of a topic that are shown, the most frequent ones
 EXCERPT: Final = 300  # bytes of a letter: enough to know it again
+FOUND_SECONDS: Final = 8.0  # for learning where the letters lie; a broker that takes longer is away
 Spans = dict[TopicPartition, tuple[int, int]]
 
 
@@ -55,22 +58,20 @@ class KafkaLetters:
     def __init__(self, kafka: PatientKafka, opened: Callable[[], AbstractAsyncContextManager[Peek]]) -> None:
         self._kafka, self._opened, self._reading = kafka, opened, asyncio.Lock()
         self._listed: tuple[float, list[dict[str, Any]]] | None = None  # when it was begun, and what was found
+        self._away_at = 0.0  # when somebody last learnt that the broker does not answer
 
     async def topics(self) -> list[dict[str, Any]]:
         """Every topic that holds letters, with its letters by reason; `read` tells how many were looked at.
 
         All who have waited for their turn share one look: many consoles must not keep an operator from a replay.
         """
-        clock = asyncio.get_running_loop().time
-        asked = clock()
-        async with self._reading:
+        async with self._turn() as asked:
             if self._listed is None or self._listed[0] < asked:
-                self._listed = clock(), await self._topics()
+                self._listed = asyncio.get_running_loop().time(), await self._topics()
             return self._listed[1]
 
     async def _topics(self) -> list[dict[str, Any]]:
-        async with self._opened() as peek:
-            all_spans = await self._spans(TOPIC)
+        async with self._found(TOPIC) as (peek, all_spans):
             found = {each.topic: _Topic(each.topic) for each in all_spans}
             for partition, (first, end) in all_spans.items():
                 found[partition.topic].total += end - first
@@ -82,10 +83,11 @@ class KafkaLetters:
 
     async def letters(self, topic: str, reason: str | None, most: int) -> list[dict[str, Any]] | None:
         """The newest letters of a topic first; None when there is no such topic."""
+        if not TOPIC.fullmatch(topic):
+            return None
         chosen = Chosen(reason)
-        async with self._peek() as peek:
-            spans = await self._of_topic(topic)
-            if spans is None:
+        async with self._turn(), self._found(_only(topic)) as (peek, spans):
+            if not spans:
                 return None
             kept: deque[dict[str, Any]] = deque(maxlen=most)  # never their bytes: one may have megabytes
             async for records in peek.read(_newest(spans, DEAD_LETTERS_READ), DEAD_LETTER_SECONDS):
@@ -98,10 +100,11 @@ class KafkaLetters:
         A kill in between, or a broker that goes away, leaves some replayed and some not: repeat it. Letters of one
         record are replayed as one, or their number would double whenever a replay was in vain.
         """
+        if not TOPIC.fullmatch(topic):
+            return None
         target, same = topic.removesuffix(SUFFIX), set[bytes]()
-        async with self._peek() as peek:
-            spans = await self._of_topic(topic)
-            if spans is None:
+        async with self._turn(), self._found(_only(topic)) as (peek, spans):
+            if not spans:
                 return None
             wanted = _newest(spans if chosen.places is None else _around(spans, chosen.places), DEAD_LETTERS_READ)
             async for records in peek.read(wanted, DEAD_LETTER_SECONDS):
@@ -112,19 +115,40 @@ class KafkaLetters:
             return Replayed(len(same), target, peek.complete and every)
 
     @asynccontextmanager
-    async def _peek(self) -> AsyncIterator[Peek]:
-        async with self._reading, self._opened() as peek:
-            yield peek
+    async def _turn(self) -> AsyncIterator[float]:
+        """The time when it was asked for. Who waited while the broker did not answer is not kept waiting once more."""
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        async with self._reading:
+            if self._away_at > asked:
+                raise DependencyUnavailable("kafka", "it did not answer who asked before")
+            try:
+                yield asked
+            except DependencyUnavailable:
+                self._away_at = clock()
+                raise
 
-    async def _of_topic(self, topic: str) -> Spans | None:
-        if not TOPIC.fullmatch(topic):
-            return None
-        return await self._spans(re.compile(f"^{re.escape(topic)}$")) or None
+    @asynccontextmanager
+    async def _found(self, pattern: re.Pattern[str]) -> AsyncIterator[tuple[Peek, Spans]]:
+        """A reader, and where the letters of these topics lie."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(FOUND_SECONDS):
+                    peek = await stack.enter_async_context(self._opened())
+                    spans = await self._spans(pattern)
+            except TimeoutError as error:
+                DEPENDENCIES.failed("kafka")
+                raise DependencyUnavailable("kafka", "it does not answer") from error
+            yield peek, spans
 
     async def _spans(self, pattern: re.Pattern[str]) -> Spans:
         ends = await self._kafka.offsets.ends(pattern)
         starts = await self._kafka.offsets.starts(ends) if ends else {}
         return {each: (starts[each], max(ends[each], starts[each])) for each in sorted(ends)}
+
+
+def _only(topic: str) -> re.Pattern[str]:
+    return re.compile(f"^{re.escape(topic)}$")
 
 
 class _Topic:

@@ -13,6 +13,7 @@ from services.ingest import letters
 from services.ingest.letters import TOPIC, Chosen, KafkaLetters, Replayed
 from shared import topics
 from shared.dead_letters import DeadLetters
+from shared.errors import DependencyUnavailable
 from shared.events import Header
 
 ZERO, ONE = TopicPartition("t.dlq", 0), TopicPartition("t.dlq", 1)
@@ -127,6 +128,46 @@ async def test_who_waits_to_see_the_letters_shares_one_look_that_began_after_all
     assert log.readers == 2
     assert await letters.topics() == found[0]
     assert log.readers == 3
+
+
+class Away(Log):
+    """A broker that is away; lets each who asks wait until `go`."""
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Any]:
+        async with super().opened():
+            raise DependencyUnavailable("kafka")
+        yield
+
+
+async def test_who_waits_while_the_broker_is_away_is_told_with_the_first() -> None:
+    log = Away()
+    letters, topic = log.letters(), "mutations.accepted.dlq"
+    asked = [letters.topics(), letters.letters(topic, None, 1), letters.replay(topic, Chosen(), True), letters.topics()]
+    looks = [asyncio.create_task(each) for each in asked]
+    await log.come.wait()
+    await asyncio.sleep(0.01)  # the clock of the loop counts milliseconds
+    log.go.set()
+    found = await asyncio.gather(*looks, return_exceptions=True)
+    assert [type(each) for each in found] == [DependencyUnavailable] * 4
+    assert log.readers == 1
+    with pytest.raises(DependencyUnavailable):
+        await letters.topics()
+    assert log.readers == 2
+
+
+async def test_a_broker_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "FOUND_SECONDS", 0.01)
+    with pytest.raises(DependencyUnavailable):
+        await Log().letters().topics()
+
+
+@pytest.mark.parametrize("topic", ["nix", "mutations.completed", "mutations.commands.acme", "x y", ""])
+async def test_no_broker_is_asked_about_what_is_no_dead_letter_topic(topic: str) -> None:
+    log = Log()
+    assert await log.letters().letters(topic, None, 1) is None
+    assert await log.letters().replay(topic, Chosen(), False) is None
+    assert log.readers == 0
 
 
 def test_no_more_is_read_than_what_was_asked_for() -> None:

@@ -1,5 +1,7 @@
 """Every error becomes a problem: ours, those of our dependencies, the framework's own, and bugs."""
 
+import asyncio
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
@@ -7,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.ingest.api.answers import problem
 from services.ingest.problems import Problem, unavailable
@@ -48,8 +51,33 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
+class StrayCancellation(Exception):
+    """Somebody let a cancellation out that was not meant for this request: a bug like any other."""
+
+
+class Uncancelled:
+    """Turns cancellations that nobody asked of the request's task into bugs.
+
+    They are no Exception, so they would pass every handler, and the server would answer with bare words of its own.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI call. Raises StrayCancellation."""
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise StrayCancellation from error
+
+
 def attach(app: FastAPI) -> None:
     """Answer these with problems; a bug is raised again after its answer, so that it is logged."""
+    app.add_middleware(Uncancelled)
     ours = (Problem, DependencyUnavailable, NotRegistered, NoSealingKey)
     for kind in (*ours, RequestValidationError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answer)
