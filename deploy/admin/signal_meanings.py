@@ -42,6 +42,8 @@ EVENTS: Final = {
     "broker.guards_no_topics": "The broker has no authorizer: tenants' topics are open to whoever reaches it",
     "callback.attempted": "One attempt of a callback; `status` is null where no answer came",
     "callback.broken": "A bug in sending a callback; counts as an attempt that failed",
+    "callbacks.resent": "An operator had callbacks sent again; `operator` is the public id of the admin key,"
+    " `mutations` the first twenty",
     "command.rejected": "A command on a topic never became a mutation; `errors` are the codes of its members",
     "commands.consumer_restarts": "The gateway's consumer of commands stood still and begins anew",
     "commands.not_there_yet": "Kafka is away; commands wait there",
@@ -61,6 +63,8 @@ EVENTS: Final = {
     "http.few_files": "The hard limit of open files is below what the process may need",
     "job.failed": "A job that never ends has ended; the process leaves with exit code 1",
     "kafka.not_there_yet": "Kafka is away; the gateway accepts, the relay publishes later",
+    "letters.replayed": "An operator had dead letters replayed, by `operator`, as above; `count` is null where it broke"
+    " off",
     "loop.blocked": "The event loop stood still; the process ends. `stack` shows where",
     "mutation.accepted": "A 202 was given",
     "mutation.applying_stands_still": "Decided mutations did not end; they are taken up again",

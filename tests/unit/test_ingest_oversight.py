@@ -1,17 +1,22 @@
 """The routes for operators: what they answer and refuse, and a stream that ends when it should."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from services.ingest.api import admin_state, schemas_oversight, schemas_repairs
+from services.ingest.api.app import build
 from services.ingest.letters import Chosen as ChosenLetters
 from services.ingest.resends import Chosen
-from tests.fakes_ingest import IngestStand, code_of
-from tests.fakes_oversight import NOW
+from shared.tenants import KeyHolder
+from tests.fakes_ingest import KEYS, IngestStand, code_of
+from tests.fakes_oversight import NOW, OneLetter
 
 
 @pytest.mark.parametrize("query", ["", "?q=", "?q=%20", "?q=%00", "?q=a&q=b", f"?q={'a' * 301}", "?q=a&x=b", "?q=%0a"])
@@ -73,7 +78,7 @@ async def test_callbacks_are_listed_as_described_without_the_secrets_of_their_ur
     answer = await admin.get("/admin/deliveries", params=query | {"limit": "5"})
     schemas_repairs.DeliveriesAnswer.model_validate(answer.json())
     [shown] = answer.json()["data"]["deliveries"]
-    assert (shown["webhookId"], shown["receiver"], shown["state"]) == ("msg_m1", "https://hooks.test", "failed")
+    assert (shown["webhookId"], shown["receiver"], shown["state"]) == ("msg_m1", "hooks.test", "failed")
     assert shown["attempts"][0]["excerpt"] == "no room"
     assert "secret" not in answer.text
     since = datetime(2025, 12, 31, 23, tzinfo=UTC)
@@ -168,3 +173,45 @@ async def test_an_unclear_wish_to_replay_is_refused(
     answer = await admin.post("/admin/dead-letters/mutations.accepted.dlq/replay", json=body)
     assert (answer.status_code, code_of(answer)) == (422, "validation_failed")
     assert stand.oversight.letters.replayed == []
+
+
+class Cancelled(OneLetter):
+    """Lets a cancellation out that nobody asked for, as a client of ours may."""
+
+    async def letters(self, topic: str, reason: str | None, most: int) -> list[dict[str, Any]] | None:
+        raise asyncio.CancelledError
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_problem_and_is_logged() -> None:
+    stand = IngestStand()
+    stand.app = build(replace(stand.gateway, oversight=replace(stand.gateway.oversight, letters=Cancelled())))
+    with capture_logs() as logs:
+        async with stand.client("key-of-admin") as client:
+            answer = await client.get("/admin/dead-letters/mutations.accepted.dlq")
+    assert (answer.status_code, code_of(answer)) == (500, "internal_error")
+    [told] = [one for one in logs if one["event"] == "request_failed"]
+    assert told["request_id"] == answer.headers["x-request-id"]
+
+
+OPERATOR = "0123456789abcdef"
+
+
+async def test_what_an_operator_has_done_again_is_logged_and_a_rehearsal_is_not(
+    stand: IngestStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"me_{OPERATOR}_{'x' * 43}"
+    monkeypatch.setitem(KEYS, key, KeyHolder(None))
+    stand.oversight.resends.documents["live"] = {"m1": delivery("m1")}
+    with capture_logs() as logs:
+        async with stand.client(key) as client:
+            for dry_run in (True, False):
+                again = {"environment": "live", "state": "failed", "dryRun": dry_run}
+                await client.post("/admin/deliveries/resend", json=again)
+                replay = {"reason": "poison", "dryRun": dry_run}
+                await client.post("/admin/dead-letters/mutations.accepted.dlq/replay", json=replay)
+    resent, replayed = logs
+    assert (resent["event"], resent["operator"], resent["count"]) == ("callbacks.resent", OPERATOR, 1)
+    assert (resent["mutations"], resent["chosen"]["state"]) == (["m1"], "failed")
+    assert (replayed["event"], replayed["operator"], replayed["count"]) == ("letters.replayed", OPERATOR, 1)
+    assert (replayed["topic"], replayed["chosen"]["reason"]) == (OneLetter.topic, "poison")
+    assert key not in str(logs)

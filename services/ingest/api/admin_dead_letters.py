@@ -6,13 +6,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.api import answers, parameters
+from services.ingest.api import answers, audit, parameters
 from services.ingest.api.describe import administer, parameter
 from services.ingest.api.gateway import admitted, payload_of
 from services.ingest.letters import Chosen
 from services.ingest.operator_payloads import ReplayPayload
 from services.ingest.problems import Problem
 from shared import limits
+from shared.errors import DependencyUnavailable
 
 router = APIRouter(prefix="/admin/dead-letters", tags=["administration"])
 SHOWN: Final = 50
@@ -53,9 +54,18 @@ async def replay(request: Request) -> Response:
     payload = await payload_of(request, gateway, ReplayPayload)
     places = {(one[0], one[1]) for one in payload.offsets} if payload.offsets is not None else None
     chosen = Chosen(payload.reason, places)
-    done = await gateway.oversight.letters.replay(request.path_params["topic"], chosen, payload.dry_run)
+    topic = request.path_params["topic"]
+    wanted = {"reason": payload.reason, "offsets": len(payload.offsets or ())}
+    try:
+        done = await gateway.oversight.letters.replay(topic, chosen, payload.dry_run)
+    except DependencyUnavailable:
+        if not payload.dry_run:
+            audit.replayed(request, topic, wanted, None)
+        raise
     if done is None:
         raise _unknown()
+    if not payload.dry_run:
+        audit.replayed(request, topic, wanted, done.letters)
     counted = {"count": done.letters, "dryRun": payload.dry_run, "target": done.target, "complete": done.complete}
     return answers.found(request, counted)
 

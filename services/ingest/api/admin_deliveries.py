@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.ingest import operator_views as views
-from services.ingest.api import answers, parameters
+from services.ingest.api import answers, audit, parameters
 from services.ingest.api.describe import administer, parameter
 from services.ingest.api.gateway import admitted, payload_of
 from services.ingest.operator_payloads import EXAMPLE, ResendPayload, moment
@@ -60,8 +60,11 @@ async def resend(request: Request) -> Response:
     else:
         chosen = Chosen(payload.environment, payload.tenant, payload.state, payload.since, payload.until)
         ids = await resends.exhausted(chosen, limits.DELIVERIES_RESENT)
-    count = len(ids) if payload.dry_run else await resends.resend(payload.environment, ids)
-    return answers.found(request, {"count": count, "dryRun": payload.dry_run})
+    if payload.dry_run:
+        return answers.found(request, {"count": len(ids), "dryRun": True})
+    count = await resends.resend(payload.environment, ids)
+    audit.resent(request, payload.model_dump(mode="json", exclude={"webhook_ids", "dry_run"}), ids, count)
+    return answers.found(request, {"count": count, "dryRun": False})
 
 
 def _check(payload: ResendPayload) -> None:
