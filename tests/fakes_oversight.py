@@ -46,7 +46,8 @@ class StillStanding:
         self.looks += 1
         self.on_look()
         counts = dict.fromkeys(("open", "waiting", "working", "parked", "owed"), 0)
-        return {"lag": [], "mutations": counts, "parked": [], "away": [], "at": NOW}
+        under_way = {"mutations": counts, "callbacks": {"open": 0}, "oldest": [], "parked": []}
+        return {"lag": [], **under_way, "away": [], "at": NOW}
 
 
 class InMemoryResends:

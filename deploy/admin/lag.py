@@ -38,6 +38,9 @@ def _show(state: dict[str, Any], partitions: bool) -> None:
     out.print(table)
     if counts := state["mutations"]:
         say("  ".join(f"{name} {count:,}" for name, count in counts.items()))
+    for each in state.get("oldest") or ():  # of a gateway that tells them
+        since = f" since {each['since']}" if each["since"] else ""
+        say(f"{each['lane']} {each['environment']} {each['tenant']} {each['mutationId']}{since}")
     for each in state["parked"] or ():
         say(f"parked {each['environment']} {each['tenant']} {each['mutationId']}: {each['why']}", "yellow")
 

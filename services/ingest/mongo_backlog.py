@@ -37,10 +37,10 @@ class MongoBacklog:
         ]
         async with translated():
             found = await (await self._databases[environment].mutations.aggregate(stages)).to_list()
-        return Lane(found[0]["count"], _accepted_at(found[0]["oldest"])) if found else NONE
+        return Lane(found[0]["count"], accepted_at(found[0]["oldest"])) if found else NONE
 
 
-def _accepted_at(mutation_id: str) -> datetime | None:
+def accepted_at(mutation_id: str) -> datetime | None:
     """The time that a UUIDv7 begins with (RFC 9562); None for the id of a rejected command, which tells none."""
     try:
         return datetime.fromtimestamp((uuid.UUID(mutation_id).int >> 80) / 1000, UTC)

@@ -9,10 +9,11 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from services.ingest.kafka import PatientKafka
+from services.ingest.mongo_backlog import accepted_at
 from shared import topics, turns
 from shared.consume import written_at
 from shared.errors import DependencyUnavailable
-from shared.ledger import LANES, OWED, PARKED, Database, Document, translated
+from shared.ledger import LANES, OWED, PARKED, WAITING, WORKING, Database, Document, translated
 from shared.offsets import Lag
 from shared.peek import Peek
 
@@ -21,6 +22,7 @@ AGE_SECONDS: Final = 1.5  # for the records from which ages are read
 COUNTED: Final = 100_000  # of a lane and environment; what is more is told as so many
 LOOKED_AT: Final = 500  # parked mutations, the oldest of which are shown
 SHOWN: Final = 50
+OLDEST_SHOWN: Final = 5  # of each lane
 PARKED_MEMBERS: Final = dict.fromkeys(("tenant", "places", "parked.at"), 1)
 
 
@@ -48,11 +50,15 @@ class Standing:
             return self._last[1]
 
     async def _look(self) -> dict[str, Any]:
-        lag, mutations, parked = await asyncio.gather(
-            _unless_away(self._lag()), _unless_away(self._mutations()), _unless_away(self._parked())
+        lag, *kept = await asyncio.gather(
+            *map(
+                _unless_away,
+                (self._lag(), self._mutations(), self._callbacks(), self._oldest(WAITING, WORKING), self._parked()),
+            )
         )
-        away = (["kafka"] if lag is None else []) + (["mongodb"] if mutations is None or parked is None else [])
-        return {"lag": lag, "mutations": mutations, "parked": parked, "away": away, "at": datetime.now(UTC)}
+        away = (["kafka"] if lag is None else []) + (["mongodb"] if None in kept else [])
+        named = dict(zip(("mutations", "callbacks", "oldest", "parked"), kept, strict=True))
+        return {"lag": lag, **named, "away": away, "at": datetime.now(UTC)}
 
     async def _lag(self) -> list[dict[str, Any]]:
         offsets = self._kafka.offsets
@@ -84,6 +90,26 @@ class Standing:
                     counts[lane] += await database.mutations.count_documents({"lane": lane}, limit=COUNTED)
         return {"open": sum(counts[lane] for lane in LANES)} | counts
 
+    async def _callbacks(self) -> dict[str, int]:
+        count = 0
+        for database in self._databases.values():
+            async with translated():
+                count += await database.deliveries.count_documents({"status": "pending"}, limit=COUNTED)
+        return {"open": count}
+
+    async def _oldest(self, *lanes: str) -> list[dict[str, Any]]:
+        """The first of each lane by the time in their ids; the index of lanes answers alone."""
+        found: list[dict[str, Any]] = []
+        for lane in lanes:
+            of_lane: list[tuple[str, Document]] = []
+            for name, database in self._databases.items():
+                async with translated():
+                    first = await (await database.mutations.aggregate(_first_of(lane))).to_list()
+                of_lane += [(name, each) for each in first]
+            of_lane.sort(key=lambda one: str(one[1]["_id"]))
+            found += [_under_way(name, lane, each) for name, each in of_lane[:OLDEST_SHOWN]]
+        return found
+
     async def _parked(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for name, database in self._databases.items():
@@ -107,6 +133,22 @@ def _shown(lag: Lag, written: datetime | None, now: datetime) -> dict[str, Any]:
     """The age is that of the oldest record that is not worked off; 0 without any, null where it could not be read."""
     age = max((now - written).total_seconds(), 0.0) if written else None
     return lag._asdict() | {"lag": lag.lag, "ageSeconds": 0.0 if not lag.lag else age}
+
+
+def _first_of(lane: str) -> list[Document]:
+    return [
+        {"$match": {"lane": lane}},
+        {"$limit": COUNTED},
+        {"$project": {"tenant": 1}},
+        {"$sort": {"_id": 1}},
+        {"$limit": OLDEST_SHOWN},
+    ]
+
+
+def _under_way(environment: str, lane: str, document: Document) -> dict[str, Any]:
+    name = document["_id"]
+    since = accepted_at(name)
+    return {"environment": environment, "tenant": document["tenant"], "mutationId": name, "lane": lane, "since": since}
 
 
 def _waiting(environment: str, document: Document, smallest: Mapping[str, tuple[int, str]]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ async def test_a_failed_file_is_found_by_every_id_and_told_step_by_step(client: 
 async def test_a_callback_that_failed_is_listed_and_sent_again(client: Client) -> None:
     mutation = (await unlucky(client, f"oversight-{secrets.token_hex(6)}"))["mutationId"]
     [delivery] = (await whole(client, mutation))["deliveries"]
-    assert (delivery["state"], delivery["receiver"]) == ("open", "http://127.0.0.1:9")
+    assert (delivery["state"], delivery["receiver"]) == ("open", "127.0.0.1:9")
     assert delivery["attempts"][0]["error"] == "unreachable"
     path = "/deliveries?state=open&tenant=demo&limit=100"
     listed = (await asked(client, "GET", path, schemas_repairs.DeliveriesAnswer))["deliveries"]
@@ -130,6 +130,33 @@ async def test_a_poison_record_is_a_dead_letter_and_is_replayed_as_it_came(clien
         assert done == replayed | {"dryRun": dry_run}
         again = await eventually(lambda count=count: listed(count), 60)  # type: ignore[misc]
     assert {one["key"] for one in again} == {"some/key"}
+
+
+@pytest.mark.parametrize("topic", ["nix", "mutations.completed", "mutations.commands.acme", "x%20y", "none.dlq"])
+async def test_a_mistyped_dead_letter_topic_is_not_found(client: Client, topic: str) -> None:
+    key = client.handle["admin"]["apiKey"]
+    for method, path, body in (("GET", topic, None), ("POST", f"{topic}/replay", {"dryRun": True})):
+        answer = await client.call(method, f"/admin/dead-letters/{path}", body, x_api_key=key)
+        problem = answer.body["type"].rpartition(":")[2]
+        assert (answer.status, problem) == (404, "not_found"), answer.body
+        assert answer.headers["x-request-id"]
+
+
+async def test_the_oldest_mutation_under_way_is_named(client: Client) -> None:
+    client.site.origin.gate.clear()
+    try:
+        files = [{"filename": "late.pdf", "url": client.site.file_url("late.pdf")}]
+        sent = await client.write("POST", "/candidates", person(otherAttachments=files))
+
+        async def named() -> None:
+            state = await asked(client, "GET", "/state", schemas_oversight.StateAnswer)
+            assert (sent.mutation["mutationId"], "working") in [
+                (one["mutationId"], one["lane"]) for one in state["oldest"]
+            ]
+
+        await eventually(named, 30)
+    finally:
+        client.site.origin.gate.set()
 
 
 async def test_a_rejected_command_is_found_by_its_id_and_its_letter_says_why(client: Client) -> None:

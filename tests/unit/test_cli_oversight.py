@@ -36,7 +36,8 @@ LETTER = {
 GROUP = {"reason": "poison", "count": 2, "oldest": None, "newest": None}
 STATE = {
     "lag": [{"group": "g", "topic": "t", "partition": n, "lag": n, "ageSeconds": float(n)} for n in (1, 2)],
-    "mutations": {"open": 3, "parked": 1, "owed": 0}, "away": [],
+    "mutations": {"open": 3, "parked": 1, "owed": 0}, "callbacks": {"open": 0}, "away": [],
+    "oldest": [{"environment": "live", "tenant": "acme", "mutationId": "m1", "lane": "working", "since": "2026-03-01"}],
     "parked": [{"environment": "live", "tenant": "acme", "mutationId": "m2", "since": None, "why": "m1 is not done."}],
 }  # fmt: skip
 ANSWERS: dict[str, Any] = {
@@ -113,7 +114,7 @@ def run(gateway: Gateway) -> Callable[..., Result]:
         ("dlq list", ("GET", "/admin/dead-letters", ""), ["mutations.accepted.dlq", "poison", "not looked at"]),
         ("dlq show mutations.accepted --limit 1",
          ("GET", "/admin/dead-letters/mutations.accepted.dlq", "limit=1"), ["0:7", "poison [x]", "1 try, 3 bytes"]),
-        ("lag", ("GET", "/admin/state", ""), ["3", "2 s", "open 3", "m1 is not done."]),
+        ("lag", ("GET", "/admin/state", ""), ["3", "2 s", "open 3", "live acme m1 since 2026", "m1 is not done."]),
     ],
 )  # fmt: skip
 def test_a_command_asks_the_gateway_and_says_what_it_answers(

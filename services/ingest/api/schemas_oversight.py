@@ -88,7 +88,7 @@ class Attempt(Answer):
 
 
 class Callback(Answer):
-    """A callback and its attempts; of a delivered one only the receiver's host is kept."""
+    """A callback and its attempts; `receiver` is host and port, for of an ended one no more is kept."""
 
     webhook_id: str
     receiver: str | None
@@ -138,6 +138,22 @@ class Counts(Answer):
     owed: int
 
 
+class Oldest(Answer):
+    """One of the few that are under way for the longest, `since` their 202; each lane has its own."""
+
+    environment: Environment
+    tenant: str
+    mutation_id: str
+    lane: Literal["waiting", "working"]
+    since: datetime | None
+
+
+class OpenCallbacks(Answer):
+    """Callbacks of both environments that have not ended: under way, or to be tried again."""
+
+    open: int
+
+
 class Parked(Answer):
     """A mutation that waits for another one."""
 
@@ -153,6 +169,8 @@ class Standing(Answer):
 
     lag: list[GroupLag] | None
     mutations: Counts | None
+    callbacks: OpenCallbacks | None
+    oldest: list[Oldest] | None
     parked: list[Parked] | None
     away: list[Literal["kafka", "mongodb"]]
     at: datetime
