@@ -101,7 +101,7 @@ OUTCOME_CODES: dict[str, Code] = {
     "source_not_found": Code(0, "Source not found", "The URL answered 404 or 410; check it and send the file again."),
     "source_forbidden": Code(0, "Source forbidden", "The URL answered 401 or 403; use a signed or public URL."),
     "source_unreachable": Code(
-        0, "Source unreachable", "No usable answer within the time allowed; check that the URL is public and fast."
+        0, "Source unreachable", "Check that the URL, and all that it redirects to, is public and answers in time."
     ),
     "source_error": Code(0, "Source error", "The URL answered with an error; try again when it works."),
     "source_incomplete": Code(0, "Source incomplete", "Fewer bytes came than were announced; try again."),
@@ -111,7 +111,7 @@ OUTCOME_CODES: dict[str, Code] = {
     "content_type_mismatch": Code(
         0,
         "Content type mismatch",
-        "The bytes are not what the name or the declared type says; correct those, or send the file that was meant.",
+        "Correct the name or the declared type, or send the file that was meant.",
     ),
     "unsupported_content_type": Code(
         0, "Content type not accepted", f"Send one of these: {extensions(ACCEPTED_TYPES)}."
@@ -157,7 +157,7 @@ OUTCOME_CODES: dict[str, Code] = {
 OUTCOME_REASONS: Final[dict[str, str]] = {
     "source_not_found": "The file's server says that there is no file at this URL.",
     "source_forbidden": "The file's server refused to hand the file out; a signed URL may have expired.",
-    "source_unreachable": "The file's server could not be reached, or was too slow.",
+    "source_unreachable": "The file's server, or one that it redirects to, could not be reached, or was too slow.",
     "source_error": "The file's server answered with an error of its own.",
     "source_incomplete": "The download broke off before the whole file had come.",
     "too_many_redirects": "The URL leads to another one, and that on and on.",

@@ -45,10 +45,9 @@ def whole(environment: str, document: Document, behind: str | None) -> dict[str,
 
 
 def told(code: str, message: str) -> dict[str, Any]:
-    """A code in plain words, with what was said of the very case where that is more than the table's advice."""
+    """A code in plain words; where more was said of the very case than the table's advice, that stands for them."""
     reason, advice = explained(code)
-    more = "" if message == advice else message
-    return {"code": code, "reason": f"{reason} {more}".strip(), "advice": advice}
+    return {"code": code, "reason": reason if message in ("", advice) else message, "advice": advice}
 
 
 def files(document: Document) -> list[dict[str, Any]]:
@@ -107,7 +106,7 @@ def delivery(found: Document, now: datetime) -> dict[str, Any]:
     waits = found["status"] == "pending" and not in_flight(found, now)
     return {
         "webhookId": webhook_id(found["_id"]),
-        "receiver": origin(url) if url else found.get("host") or None,
+        "receiver": (origin(url).partition("://")[2] if url else found.get("host")) or None,
         "state": STATES[found["status"]],
         "status": found["status"],
         "nextAttemptAt": found.get("nextAt") if waits else None,

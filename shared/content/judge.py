@@ -81,7 +81,7 @@ def _compare(found: str, claimed: Sequence[str], accepted: frozenset[str]) -> Ve
     if found in accepted and all(compatible(claim, found) for claim in claimed):
         return Accepted(found, "match" if set(claimed) == {found} else "compatible")
     if found in accepted or accepted.intersection(claimed):
-        known = f"are {found}" if found in accepted else "are of another type"
+        known = "are of no type that is known" if found == UNKNOWN else f"are {found}"
         sentence = f"The bytes {known}, which is not what the name or the declared type says."
         return FileError(code=MISMATCH, message=sentence)
     known = "The type of the file is not known" if found == UNKNOWN else f"Files of type {found} are not accepted"
