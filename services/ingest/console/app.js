@@ -48,6 +48,7 @@ async function show({ focus = true } = {}) {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
+  const from = document.activeElement;
   const [address, query] = location.hash.replace(/^#\/?/, "").split("?");
   const found = matched(address);
   mark(address);
@@ -74,7 +75,8 @@ async function show({ focus = true } = {}) {
     if (locked(error)) return;
     fill(view, title("This could not be shown"), trouble(error, context.again));
   }
-  if (focus && !signal.aborted && document.activeElement !== field && !view.contains(document.activeElement)) view.querySelector("h1")?.focus({ preventScroll: true });
+  // Who has gone on meanwhile, to a link above for instance, is not called back.
+  if (focus && !signal.aborted && document.activeElement !== field && [from, document.body].includes(document.activeElement)) view.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function mark(address) {

@@ -1,7 +1,7 @@
 // Find a mutation by any id, and tell its whole story: why, when, and what came of its callback.
 
 import { call } from "./api.js";
-import { code, confirm, doing, facts, foreign, h, fill, link, mutationPath, nothing, path, say, section, short, state, svg, table, time, title } from "./page.js";
+import { code, confirm, doing, facts, foreign, h, fill, link, mutationPath, nothing, path, refill, say, section, short, state, svg, table, time, title } from "./page.js";
 import { ERRORS, STEPS, counted, lasted, plain, sentence, size, spaced } from "./words.js";
 
 const OPEN = new Set(["accepted", "applying"]);
@@ -41,11 +41,7 @@ export async function mutation(view, { environment, id }, context) {
     const text = JSON.stringify(story);
     const running = unfinished(story);
     if (text !== shown || running) {
-      const open = new Set([...view.querySelectorAll("details[open]")].map((each) => each.dataset.id));
-      const at = document.activeElement?.dataset?.id;
       tell(view, story, () => load());
-      for (const each of view.querySelectorAll("details")) each.open ||= open.has(each.dataset.id);
-      if (at) view.querySelector(`[data-id="${CSS.escape(at)}"]`)?.focus();
     }
     shown = text;
     return running;
@@ -70,7 +66,7 @@ function tell(view, story, again) {
     `${spaced(of.kind ?? "command")} of `, of.type ? [plain(of.type), " ", of.recordId && short(of.recordId)] : "a record", " by ", h("strong", {}, foreign(of.tenant)),
     of.environment === "sandbox" ? [" ", h("span", { class: "tag" }, "sandbox")] : null, ", ", time(of.acceptedAt)));
   document.title = `${verdict(of, files)} – Mutation Engine`;
-  fill(view,
+  refill(view,
     heading,
     waits(of),
     of.status === "batch" && h("p", { class: "note" }, "One request for several records, each of which is a mutation: ", link(path("search", of.mutationId), "see them"), "."),
@@ -98,7 +94,7 @@ function verdict(of, files) {
   const bad = files.filter((each) => BAD.has(each.state)).length;
   if (bad) return bad === files.length ? (bad === 1 ? "The file failed" : `All ${bad} files failed`) : `${bad} of ${files.length} files failed`;
   if (OPEN.has(of.status)) return of.parkedBehind ? "Waiting for its turn" : "Under way";
-  if (of.status === "completed") return `Completed in ${lasted(new Date(of.endedAt) - new Date(of.acceptedAt))}`;
+  if (of.status === "completed") return "Completed"; // how long it took, the time line says
   return { rejected: "The command was rejected", batch: "Several records in one request" }[of.status] ?? spaced(of.status);
 }
 
