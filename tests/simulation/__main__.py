@@ -6,7 +6,6 @@ Exit code 1 where a seed failed, or a kind of fault was never reached; 130 after
 import argparse
 import os
 import resource
-import signal
 import sys
 import time
 from collections import Counter
@@ -22,19 +21,13 @@ from tests.simulation.scenario import Result
 EVERY: Final = 1000  # seeds between two words about how far it is
 
 
-def _prepare() -> None:
-    """In each process: Ctrl-C is for the first one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    scenario.prepare()
-
-
 def results(first: int, count: int, jobs: int) -> Iterator[Result]:
     """In the order of their ends."""
     seeds = range(first, first + count)
     if jobs == 1:
         yield from map(scenario.run, seeds)
         return
-    with get_context("spawn").Pool(jobs, _prepare) as pool:
+    with get_context("spawn").Pool(jobs, scenario.prepare_worker) as pool:
         yield from pool.imap_unordered(scenario.run, seeds, chunksize=16)
 
 

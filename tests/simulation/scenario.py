@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import signal
 import sys
 import warnings
 from collections import Counter
@@ -56,6 +57,12 @@ def prepare() -> None:
     """Once a process: coroutines of killed processes complain when they are collected, and nobody shall hear it."""
     sys.unraisablehook = lambda _: None
     gc.freeze()
+
+
+def prepare_worker() -> None:
+    """The same in a process that is one of several: Ctrl-C is for the first one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare()
 
 
 def _run(seed: int) -> Result:
