@@ -29,6 +29,7 @@ from tests.torture.watch import watching
 from tests.torture.world import QUICK_SWEEPS, READY_SECONDS, World, open_world
 
 NOTICE_SECONDS: Final = 1.0  # five looks of the balancer
+SETTLED_SECONDS: Final = 5.0  # minReadySeconds of the manifests: its group has dealt out partitions anew by then
 START_SECONDS: Final = 3.0  # from the start of a process until it is ready
 REFUSED_SECONDS: Final = 0.1  # before a client connects again
 WAIT_SECONDS: Final = 5
@@ -210,6 +211,7 @@ async def _roll(world: World, size: Size) -> list[Restart]:
         for service in SERVICES:
             for name in (f"{service}-2", service)[: size.replicas]:
                 restarts.append(await _restarted(world, name))
+                await asyncio.sleep(0 if world.run.short else SETTLED_SECONDS)
     return restarts
 
 
