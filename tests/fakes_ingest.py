@@ -41,15 +41,15 @@ def code_of(answer: httpx2.Response) -> str:
 
 
 class InMemoryKeys:
-    """Knows the keys of KEYS."""
+    """Knows the keys of KEYS but the `revoked` ones."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away, self.revoked = False, set[str]()
 
     async def authenticate(self, api_key: str) -> KeyHolder | None:
         if self.away:
             raise DependencyUnavailable("mongodb")
-        return KEYS.get(api_key)
+        return None if api_key in self.revoked else KEYS.get(api_key)
 
 
 class InMemoryLedger:
