@@ -1,6 +1,7 @@
 """In-memory ports of ingest, and an HTTP client on its real application."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -168,7 +169,7 @@ class InMemoryBlobs:
         self.puts += 1
         if self.puts >= self.fails_from:
             raise DependencyUnavailable("s3")
-        content = body if isinstance(body, bytes) else body.read()
+        content = body if isinstance(body, bytes) else os.pread(body.fileno(), size + 1, 0)
         assert len(content) == size
         self.objects[key] = content
 
