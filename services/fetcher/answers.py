@@ -1,12 +1,14 @@
 """What a stranger's answer means: its status, its headers, and the failure each is."""
 
 import socket
+from datetime import UTC, datetime
 from typing import Final
 
 import httpx2
 
-from services.fetcher.pacing import DEFAULT_PAUSE_SECONDS, retry_after
+from services.fetcher.pacing import DEFAULT_PAUSE_SECONDS
 from shared import limits
+from shared.retry_after import retry_after_seconds
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 BODIES: Final = frozenset({200, 203, 204})
@@ -36,7 +38,7 @@ def judge(response: httpx2.Response) -> None:
     """Raise Failed unless a usable body follows; with a pause for the host where it asked for one."""
     status = response.status_code
     if status not in BODIES:
-        pause = retry_after(response.headers.get("retry-after")) if status in PACED else None
+        pause = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC)) if status in PACED else None
         if status == 429 and pause is None:
             pause = DEFAULT_PAUSE_SECONDS
         transient = status >= 500 or status == 429

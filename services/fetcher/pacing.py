@@ -5,8 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 MAX_PAUSE_SECONDS: Final = 60.0
@@ -56,17 +54,3 @@ class HostGate:
         if len(self._hosts) > HOSTS_KEPT:
             now = self._clock()
             self._hosts = {name: state for name, state in self._hosts.items() if state.users or state.not_before > now}
-
-
-def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date); None when unclear."""
-    if value is None:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())

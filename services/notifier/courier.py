@@ -12,6 +12,7 @@ from services.notifier import schedule, signing
 from services.notifier.dispatch import Answer, Dispatched, FailedDispatch, PendingDispatch, SuccessfulDispatch
 from shared.deliveries import AttemptError, webhook_id
 from shared.errors import DependencyUnavailable
+from shared.retry_after import retry_after_seconds
 from shared.tracing import Span, about, requested, span
 
 GONE: Final = 410
@@ -143,7 +144,7 @@ class Courier:
             self._policy.pauses,
             pending.made + 1,
             self._rng,
-            asked=schedule.retry_after_seconds(answer.retry_after, self._now()),
+            asked=retry_after_seconds(answer.retry_after, self._now()),
             least=self._policy.least_seconds if throttled else 0.0,
         )
         if pause is None:

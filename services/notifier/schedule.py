@@ -1,8 +1,6 @@
 """When a callback is tried again: one table and pure functions; randomness and the present time are parameters."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Final
 
@@ -31,19 +29,6 @@ FAILING_FROM: Final = 3
 POSTPONE_FIRST: Final = 15.0
 POSTPONE_MOST: Final = 5 * MINUTE
 BUSY_SECONDS: Final = 30.0  # one that answers, but whose backlog hides everybody else's
-
-
-def retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3: seconds or a date); None: no valid one."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        until = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    aware = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
 
 
 def clamp(asked: float | None, own: float) -> float:

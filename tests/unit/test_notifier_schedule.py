@@ -1,7 +1,6 @@
 """When a callback is tried again."""
 
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from random import Random
 
 import pytest
@@ -53,32 +52,6 @@ def test_retry_after_within_bounds_is_honoured() -> None:
 def test_after_being_throttled_the_least_pause_holds_even_where_the_table_is_shorter() -> None:
     pause = schedule.next_pause(schedule.PAUSES, 1, Random(1), asked=1.0, least=schedule.LEAST_SECONDS)
     assert pause == 60.0
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("120", 120.0),
-        (" 0 ", 0.0),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
-        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
-        (None, None),
-        ("", None),
-        ("-5", None),
-        ("soon", None),
-        ("1.5", None),
-        ("٣", None),
-        ("Sun, 99 Mar 2026 12:00:00 GMT", None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    assert schedule.retry_after_seconds(value, NOW) == seconds
-
-
-@given(st.text(max_size=60))
-def test_no_retry_after_breaks_the_schedule(value: str) -> None:
-    asked = schedule.retry_after_seconds(value, NOW)
-    assert asked is None or asked >= 0
 
 
 @given(failures=st.integers(0, 10_000), seed=st.integers())
