@@ -130,4 +130,5 @@ def decode(kind: type[E], body: bytes | None) -> E:
     try:
         return kind.model_validate_json(body or b"")
     except ValidationError as error:
-        raise Undecodable(f"not a {EVENT_TYPES[kind]}: {error.error_count()} errors") from None
+        count = error.error_count()
+        raise Undecodable(f"not a {EVENT_TYPES[kind]}: {count} {'error' if count == 1 else 'errors'}") from None

@@ -38,6 +38,8 @@ def _show(state: dict[str, Any], partitions: bool) -> None:
     out.print(table)
     if counts := state["mutations"]:
         say("  ".join(f"{name} {count:,}" for name, count in counts.items()))
+    if callbacks := state.get("callbacks"):
+        say(f"callbacks open {callbacks['open']:,}")
     for each in state.get("oldest") or ():  # of a gateway that tells them
         since = f" since {each['since']}" if each["since"] else ""
         say(f"{each['lane']} {each['environment']} {each['tenant']} {each['mutationId']}{since}")

@@ -128,7 +128,7 @@ def _uploaded(gateway: Gateway, sending: Sending, progress: Progress) -> Any:
     form = Form(sending.files, [progress.add_task(file.name, total=file.stat().st_size) for file in sending.files])
     headers = {"content-type": form.content_type, "content-length": str(form.length)}
     kept = gateway.post("/attachments/temporary", form.pieces(progress), headers, {"type": kind})
-    attachments = [{"id": each["attachmentId"], "type": kind} for each in kept]
+    attachments = [{"id": each["attachmentId"], "type": kind, "name": each["attachmentName"]} for each in kept]
     body = sending.steering | {"attachments": attachments, f"{sending.record.type}Id": sending.record.id}
     return gateway.call("POST", "/attachments/temporary/assign", body)
 

@@ -47,7 +47,10 @@ def whole(environment: str, document: Document, behind: str | None) -> dict[str,
 def told(code: str, message: str) -> dict[str, Any]:
     """A code in plain words; where more was said of the very case than the table's advice, that stands for them."""
     reason, advice = explained(code)
-    return {"code": code, "reason": reason if message in ("", advice) else message, "advice": advice}
+    if advice and message.lower().endswith(advice.lower()):  # at the end of a sentence, too
+        case = message[: len(message) - len(advice)].rstrip(" ;.")
+        message = f"{case}." if case else ""
+    return {"code": code, "reason": message or reason, "advice": advice}
 
 
 def files(document: Document) -> list[dict[str, Any]]:

@@ -88,9 +88,12 @@ def _request(document: Document) -> str:
     record = document.get("record") or {}
     what = f"{document.get('kind') or 'command'} of a {record['type']}" if record else document.get("kind") or "command"
     if document["status"] == BATCH:
-        return f"{len(document.get('members', ()))} records in one request"
-    count = len(document.get("fileIds", ()))
-    return f"{what}, {count} {'file' if count == 1 else 'files'}"
+        return f"{_counted(len(document.get('members', ())), 'record')} in one request"
+    return f"{what}, {_counted(len(document.get('fileIds', ())), 'file')}"
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one}{'' if count == 1 else 's'}"
 
 
 def _accepted(document: Document) -> str:
@@ -109,7 +112,7 @@ def _published(document: Document) -> str:
 
 def _fetched(document: Document) -> str:
     urls = sum(1 for file in (document.get("files") or {}).values() if file.get("url"))
-    return f"{urls} {'file' if urls == 1 else 'files'} by URL" if urls else "Nothing to download: it is passed on."
+    return f"{_counted(urls, 'file')} by URL" if urls else "Nothing to download: it is passed on."
 
 
 def _end(document: Document) -> str:

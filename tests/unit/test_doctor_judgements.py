@@ -54,6 +54,13 @@ def test_a_topic_that_is_otherwise_is_named(there: dict[str, Any] | None, config
     assert judged(there, config) == [code]
 
 
+@pytest.mark.parametrize(("days", "said"), [(1, "for 1 day,"), (2, "for 2 days,")])
+def test_the_days_of_a_topic_are_counted(days: int, said: str) -> None:
+    config = HEALTHY | {"retention.ms": str(days * 86_400_000)}
+    [finding] = kafka.judge(SPEC, described(), {SPEC.name: config}, 3)
+    assert said in finding.wrong
+
+
 def test_one_broker_alone_can_not_replicate() -> None:
     assert judged(described(replicas=1), HEALTHY, brokers=1) == []
 

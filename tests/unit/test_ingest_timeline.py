@@ -154,6 +154,25 @@ def test_what_was_found_in_the_very_file_is_not_lost() -> None:
     assert said["advice"] == OUTCOME_CODES["content_type_mismatch"].advice
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Files of type image/tiff are not accepted; {}", "Files of type image/tiff are not accepted."),
+        ("The file is encrypted; send it without a password.", "The file is encrypted; send it without a password."),
+    ],
+)
+def test_what_to_do_is_not_said_again_as_a_part_of_the_reason(message: str, reason: str) -> None:
+    advice = OUTCOME_CODES["unsupported_content_type"].advice
+    said = views.told("unsupported_content_type", message.format(advice[0].lower() + advice[1:]))
+    assert (said["reason"], said["advice"]) == (reason, advice)
+
+
+@pytest.mark.parametrize(("members", "said"), [(["m1"], "1 record in"), (["m1", "m2"], "2 records in")])
+def test_one_record_is_counted_as_one(members: list[str], said: str) -> None:
+    [request] = steps(document(status="batch", members=members))
+    assert request["detail"].startswith(said)
+
+
 async def test_search_and_time_line_answer_as_described() -> None:
     stand = IngestStand()
     shown = ended(fileIds=["f1"], files={"f1": {"filename": "a", "field": "b"}})

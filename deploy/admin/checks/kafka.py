@@ -100,7 +100,8 @@ def _number(config: Mapping[str, str], name: str) -> int | None:
 
 
 def _days(milliseconds: int) -> str:
-    return "ever" if milliseconds < 0 else f"{milliseconds / 86_400_000:.3g} days"
+    days = f"{milliseconds / 86_400_000:.3g}"
+    return "ever" if milliseconds < 0 else f"{days} {'day' if days == '1' else 'days'}"
 
 
 async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:

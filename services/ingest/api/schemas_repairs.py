@@ -72,11 +72,10 @@ class Letters(Answer):
 
 
 class Replay(Count):
-    """Where to; `complete`: all were looked at within time and number; `next`: the parts that were not."""
+    """Where to; `complete`: all were looked at within time and number."""
 
     target: str
     complete: bool
-    next: list[list[int]]
 
 
 class DeliveriesAnswer(Enveloped):
