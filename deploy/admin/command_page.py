@@ -9,7 +9,7 @@ from typer.main import get_command
 
 def cli_page(note: str) -> str:
     """What --help says, of every command."""
-    from deploy.admin.__main__ import EPILOG, NAME, app  # which imports this module
+    from deploy.admin.commands import EPILOG, NAME, app  # which imports this module
 
     intro = (
         f"`./{NAME}` in the repository, `{NAME}` in the image. {note}\n\n{EPILOG}\n"

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -42,5 +41,7 @@ def main(
     state_dir = (installation_of(ctx).state_dir or default_state_dir()).resolve()
     words = ["run", f"--port={port}", f"--state-dir={state_dir}", f"--broker={broker}"]
     words += ["--allow-loopback"] * allow_loopback + ["--json"] * as_json
+    from deploy.stack.__main__ import main as run
+
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "deploy.stack", *words])  # noqa: S606  our own module
+    raise typer.Exit(run(words))

@@ -22,9 +22,9 @@ from deploy.stack.supervisor import Options, Supervisor
 Say = Callable[[str], None]
 
 
-def main() -> int:
-    """Check what can be refused at once, then run."""
-    given = _parser().parse_args()
+def main(words: list[str] | None = None) -> int:
+    """Check what can be refused at once, then run: what was typed, or these words."""
+    given = _parser().parse_args(words)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is not there yet is no news here
     state = StateDir(given.state_dir)
     try:

@@ -13,7 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from typer.testing import CliRunner, Result
 
-from deploy.admin.__main__ import app
+from deploy.admin.commands import app
 from shared import topics
 from shared.ledger import connect
 from shared.sealing import ensure_key_file

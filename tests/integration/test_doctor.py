@@ -21,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import MongoClient
 from typer.testing import CliRunner, Result
 
-from deploy.admin.__main__ import app
+from deploy.admin.commands import app
 from shared import ledger, topics
 from tests.stacks import Handle
 

@@ -15,7 +15,7 @@ DOCKERFILE: Final = (ROOT / "deploy/Dockerfile").read_text()
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROGRAMS: Final = (
     *(f"services.{name}.main" for name in ("ingest", "fetcher", "storage", "notifier")),
-    *("deploy.admin.__main__", "deploy.admin.init", "deploy.demo.site", "deploy.lab.site"),
+    *("deploy.admin.commands", "deploy.admin.init", "deploy.demo.site", "deploy.lab.site"),
 )
 # Imports programs as the image would: with the image's modules, and of the packages only those of its lock file.
 IMPORTING: Final = """

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from deploy.admin.__main__ import app
+from deploy.admin.commands import app
 from deploy.admin.terminal import CommandFailed
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
