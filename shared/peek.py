@@ -24,10 +24,10 @@ FETCH_BYTES: Final = MIB  # of a partition at a time; a larger record comes alon
 
 
 class Peek:
-    """One reader of some partitions; `left`: what the present reading has still to come to, or the last one did not."""
+    """One reader of some partitions; `complete`: the last reading came to its end."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self._consumer, self.left = consumer, dict[TopicPartition, tuple[int, int]]()
+        self._consumer, self.complete = consumer, True
 
     async def read(
         self, spans: Mapping[TopicPartition, tuple[int, int]], seconds: float
@@ -35,7 +35,8 @@ class Peek:
         """Records of each span (first offset, end), some at a time, until all have come or the time is over."""
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
-        left = self.left = {partition: span for partition, span in spans.items() if span[0] < span[1]}
+        left = {partition: span for partition, span in spans.items() if span[0] < span[1]}
+        self.complete = not left
         self._consumer.assign(list(left))
         for partition, (first, _) in left.items():
             self._consumer.seek(partition, first)
@@ -47,11 +48,10 @@ class Peek:
                     continue
                 end = left[partition][1]
                 yield [record for record in records if record.offset < end]
-                reached = records[-1].offset + 1 if records else left[partition][0]
-                left[partition] = reached, end
-                if reached >= end:
+                if records and records[-1].offset + 1 >= end:
                     del left[partition]
                     self._consumer.pause(partition)
+        self.complete = not left
 
 
 @contextmanager

@@ -92,13 +92,12 @@ class OneLetter:
         letter = {"partition": 0, "offset": 7, "at": NOW, "reason": "poison", "tries": 1, "key": None, "bytes": 1}
         return [letter | {"sourceTopic": "mutations.accepted", "excerpt": "x"}] if topic == self.topic else None
 
-    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool, done: Replayed) -> bool:
+    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool) -> Replayed | None:
         if topic != self.topic:
-            return False
+            return None
         if not dry_run:
             self.replayed.append(chosen)
-        done.letters += 1
-        return True
+        return Replayed(1, "mutations.accepted", True)
 
 
 class OversightStand:

@@ -45,7 +45,7 @@ def main(
 
 def _ask(gateway: Gateway, record: Record) -> None:
     """Raises typer.Abort for a no; CommandFailed where nobody can answer."""
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):  # none where it is closed
         raise CommandFailed(MISUSED, "Nobody is there to ask: say --yes. NOTHING was erased.")
     gateway.call("GET", record.path)
     files = sum(1 for _ in gateway.pages("/attachments", {f"{record.type}Id": record.id}))

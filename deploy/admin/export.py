@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,7 +11,7 @@ import httpx2
 import orjson
 import typer
 
-from deploy.admin.gateway import Gateway, Refused, Unreachable
+from deploy.admin.gateway import Busy, Gateway, Refused, patiently
 from deploy.admin.installation import installation_of
 from deploy.admin.records import PLURALS
 from deploy.admin.terminal import FAILED, MISUSED, CommandFailed, Json, counted, note, print_json
@@ -42,7 +43,7 @@ def main(
     """Export what a tenant has, one JSON object a line: {"list", "item"}; in a folder, one file a list.
 
     Each file is checked against its digest. Exit code 1 when one of them could not be had. With --to, --json tells
-    how many there were of each.
+    how many there were of each. A gateway that answers 429 or 503 is asked again when it wants, for two minutes.
 
     mutation-engine export candidates > candidates.ndjson
 
@@ -97,12 +98,13 @@ def _fetched(gateway: Gateway, attachment: Line, into: Path) -> bool:
     """Put the file where it belongs, or say why not and leave none; the key goes to the gateway, never to the store."""
     target = into / attachment["id"] / (safe_name(attachment["filename"]) or "file")
     try:
-        link = gateway.call("GET", f"/attachments/{attachment['id']}/content", query={"as": "link"})["url"]
+        path = f"/attachments/{attachment['id']}/content"
+        link = patiently(partial(gateway.call, "GET", path, query={"as": "link"}), Busy)["url"]
         target.parent.mkdir(parents=True, exist_ok=True)
         why = (
             "" if _downloaded(link, target) == attachment["sha256"] else "its bytes have another digest than its entry"
         )
-    except (Refused, Unreachable, httpx2.HTTPError) as error:
+    except (Refused, httpx2.HTTPError) as error:
         why = str(error) or type(error).__name__
     if why:
         target.unlink(missing_ok=True)

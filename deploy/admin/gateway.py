@@ -1,21 +1,28 @@
 """The HTTP API of a running installation, as one key sees it."""
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx2
 
-from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed
+from deploy.admin.terminal import FAILED, MISUSED, UNREACHABLE, CommandFailed, note
 from shared import limits
+from shared.retry_after import retry_after_seconds
 
 SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 5.0
+AGAIN_SECONDS: Final = 1.0  # before it is asked again, unless it wants more
+PATIENCE_SECONDS: Final = 120.0  # for one question
 LATER: Final = frozenset({429, 502, 503, 504})
 MEANT_OTHERWISE: Final = frozenset({400})  # a parameter of the command, which only the gateway could judge
 KEY: Final = re.compile(r"[!-~]+")  # what a header can carry; whether it is a key, the gateway knows
 Query = Mapping[str, str | int | None]
+T = TypeVar("T")
 
 
 class Refused(CommandFailed):
@@ -32,10 +39,35 @@ class Refused(CommandFailed):
 
 
 class Unreachable(CommandFailed):
-    """Nobody answered, or it said that it can't now; the same again may work later."""
+    """Nobody answered, or it said that it can't now; the same may work in `after` seconds."""
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, after: float = AGAIN_SECONDS) -> None:
         super().__init__(UNREACHABLE, sentence)
+        self.after = after
+
+
+class Busy(Unreachable):
+    """It answered that it can't now."""
+
+
+def patiently(
+    ask: Callable[[], T],
+    kind: type[Unreachable],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """What `ask` returns. What ends in this kind is asked again, when it wants, for two minutes; then it is raised."""
+    first = None
+    while True:
+        asked = clock()
+        try:
+            return ask()
+        except kind as later:
+            first = first or asked
+            if clock() + later.after - first > PATIENCE_SECONDS:
+                raise
+            note(f"{later} Trying again.")
+            sleep(later.after)
 
 
 class Gateway:
@@ -73,10 +105,10 @@ class Gateway:
         return self._answer(self._request("POST", path, query, SECONDS, content=content, headers=dict(headers)))
 
     def pages(self, path: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
-        """Every item of a list, whether it has cursors or page numbers."""
+        """Every item of a list, whether it has cursors or page numbers; a gateway that can't now is waited for."""
         asked: dict[str, str | int | None] = {"pageSize": limits.PAGE_SIZE, **(query or {})}
         while True:
-            answer = self.call("GET", path, query=asked)
+            answer = patiently(partial(self.call, "GET", path, query=asked), Busy)
             yield from self._data(answer)
             meta = answer.get("meta") or {}
             if meta.get("nextCursor"):
@@ -95,7 +127,10 @@ class Gateway:
         except (httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
             away = "It hangs, or a server behind it is away: `mutation-engine lag` and `mutation-engine doctor` look."
             raise Unreachable(f"{self.url} gave no answer within {seconds:.0f} s. {away}") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+            why = str(error).rstrip(".")
+            raise CommandFailed(MISUSED, f"{self.url} is no address like http://127.0.0.1:8080 ({why}).") from error
+        except (httpx2.HTTPError, OSError, UnicodeError) as error:
             why = str(error) or type(error).__name__
             asked = f"{self.url} can't be reached ({why}). Is it running? `mutation-engine doctor` looks."
             raise Unreachable(asked) from error
@@ -115,7 +150,9 @@ class Gateway:
         if response.is_success and parsed is not None:
             return parsed
         if response.status_code in LATER:
-            raise Unreachable(f"{self.url} can't do it now ({response.status_code}: {_detail(parsed)}) Repeat it.")
+            after = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC)) or 0.0
+            why = f"{self.url} can't do it now ({response.status_code}: {_detail(parsed)}) Repeat it"
+            raise Busy(f"{why} in {after:,.0f} s." if after else f"{why}.", max(after, AGAIN_SECONDS))
         if not isinstance(parsed, dict):
             raise Refused(response.status_code, {"detail": f"{self.url} does not look like a Mutation Engine."})
         raise Refused(response.status_code, parsed)

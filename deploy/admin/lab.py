@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import importlib.util
+import os
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +41,10 @@ async def _serve(host: str, port: int, tls_port: int, as_json: bool) -> None:
 
     def told(path: str) -> None:
         now = datetime.now().astimezone()
-        print_json({"at": now, "path": path}) if as_json else say(f"{now:%H:%M:%S}  {path}")
+        try:
+            print_json({"at": now, "path": path}) if as_json else say(f"{now:%H:%M:%S}  {path}")
+        except BrokenPipeError:  # whoever wanted the first line alone has gone: go on, and tell nobody
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     try:
         async with open_lab(host, port, tls_port, told) as lab:

@@ -57,6 +57,7 @@ def main(
 def _verifier(ctx: typer.Context, given: str | None) -> Any:
     try:
         from standardwebhooks import Webhook
+        from standardwebhooks.webhooks import EmptyWebhookSecretError
     except ImportError:
         raise CommandFailed(FAILED, "The package standardwebhooks is missing: pip install standardwebhooks") from None
     known = given or os.environ.get(SECRET)
@@ -66,7 +67,7 @@ def _verifier(ctx: typer.Context, given: str | None) -> Any:
         raise CommandFailed(MISUSED, f"Give the tenant's webhook secret: --secret whsec_…, or set {SECRET}.")
     try:
         return Webhook(known)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, EmptyWebhookSecretError) as error:
         raise CommandFailed(MISUSED, f"That is no webhook secret ({error}).") from None
 
 

@@ -2,23 +2,22 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
-from deploy.admin.gateway import Gateway, Unreachable
+from deploy.admin.gateway import Gateway, Unreachable, patiently
 from deploy.admin.installation import installation_of
-from deploy.admin.terminal import FAILED, Json, counted, note, print_json, say
+from deploy.admin.terminal import FAILED, Json, counted, print_json, say
 
 ENDED: Final = frozenset({"completed", "partially_completed", "failed", "rejected"})
 GOOD: Final = "completed"
 STYLES: Final = {GOOD: "green", "stored": "green", "delivered": "green", "accepted": "cyan", "applying": "cyan"}
 WAIT_SECONDS: Final = 30
 LEAST_SECONDS: Final = 0.2  # between two questions
-AGAIN_SECONDS: Final = 1.0
 UNNAMED: Final = "(no name yet)"  # of an upload it is read later, of a URL its source may tell it
-AWAY_SECONDS: Final = 120.0  # for the gateway to come back, while somebody follows
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The idempotency key of the write.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Until it has ended; prints every change.")]
@@ -62,24 +61,15 @@ def shown_until_ended(gateway: Gateway, key: str, as_json: bool) -> dict[str, An
 def views(gateway: Gateway, key: str) -> Iterator[dict[str, Any]]:
     """The states of a mutation, until the terminal one. A gateway that is away for a while is waited for."""
     wait: int | None = None  # the first answer at once, so that something is seen
-    away_since = None
     while True:
         asked = time.monotonic()
-        try:
-            view = view_of(gateway, key, wait)
-        except Unreachable as unreachable:
-            away_since = away_since or asked
-            if asked - away_since > AWAY_SECONDS:
-                raise
-            note(f"{unreachable} Trying again.")
-            time.sleep(AGAIN_SECONDS)
-            continue
+        view = patiently(partial(view_of, gateway, key, wait), Unreachable)
         yield view
         if has_ended(view):
             return
         if wait:  # a gateway that leaves answers at once
             time.sleep(max(asked + LEAST_SECONDS - time.monotonic(), 0.0))
-        wait, away_since = WAIT_SECONDS, None
+        wait = WAIT_SECONDS
 
 
 def has_ended(view: dict[str, Any]) -> bool:

@@ -47,8 +47,7 @@ def hush() -> None:
 
 def print_json(value: Any) -> None:
     """One line on standard output; times as ISO 8601, so that many lines are NDJSON."""
-    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
-    sys.stdout.flush()
+    print(orjson.dumps(value, default=str).decode(), flush=True)
 
 
 def say(text: str = "", style: str | None = None) -> None:

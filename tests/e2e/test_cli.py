@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.admin.__main__ import app
+from deploy.admin.commands import app
 from deploy.demo.samples import curriculum_vitae, photograph
 from tests.e2e.client import Client, person
 
@@ -54,8 +54,10 @@ def test_files_are_sent_followed_exported_and_erased(
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     paths = [str(tmp_path / name) for name in files]
-    *_, sent = shell.json("send", *paths, "--candidate", candidate, "--json", *words)
-    assert (sent["status"], {each["filename"] for each in sent["attachments"]}) == ("completed", set(files))
+    shown = shell.json("send", *paths, "--candidate", candidate, "--json", *words)
+    assert {each["filename"] for state in shown for each in state["attachments"]} == set(files)
+    sent = shown[-1]
+    assert (sent["status"], len(sent["attachments"])) == ("completed", len(files))
     (again,) = shell.json("status", sent["idempotencyKey"], "--json")
     assert again["mutationId"] == sent["mutationId"]
     exported = {each["item"]["id"]: each["item"] for each in shell.json("export", "attachments")}

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.admin.__main__ import app
+from deploy.admin.commands import app
 
 Json = dict[str, Any]
 Reply = tuple[int, Json]

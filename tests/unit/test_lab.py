@@ -75,6 +75,8 @@ def test_the_program_listens_on_loopback_and_tells_where_and_what_was_asked_for(
             assert told["url"].startswith("http://127.0.0.1:")
             assert status_of(f"{told['url']}/410") == 410
             assert json.loads(process.stdout.readline())["path"] == "/410"
+            process.stdout.close()  # as `| head -2` does
+            assert [status_of(f"{told['url']}/410") for _ in range(2)] == [410, 410]
         finally:
             process.kill()
 
