@@ -8,6 +8,7 @@ BROKER ?= tansu
 TARGET ?= stack
 N ?= 1000
 CLIENTS ?= 32
+RATE ?= 0
 SEEDS ?= 20000
 FROM ?= 0
 export STACK ?= embedded
@@ -52,8 +53,8 @@ torture: $(READY) ## faults on purpose, checked from outside: ONLY=kills,stops S
 	@$(RUN) -m tests.torture --broker $(if $(filter file,$(origin BROKER)),kafka,$(BROKER)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
 
-bench: $(READY) ## throughput and latency: WORKLOADS=a,b N=1000 CLIENTS=32 JSON=file STACK=embedded|kafka
-	@exec $(RUN) -m deploy.bench --n $(N) --clients $(CLIENTS) --stack $(STACK) \
+bench: $(READY) ## throughput and latency: WORKLOADS=a,b N=1000 CLIENTS=32 RATE=0 JSON=file STACK=embedded|kafka
+	@exec $(RUN) -m deploy.bench --n $(N) --clients $(CLIENTS) --rate $(RATE) --stack $(STACK) \
 		$(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(JSON),--json $(JSON))
 
 lint: $(READY) ## format and lint, changing nothing

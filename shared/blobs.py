@@ -49,7 +49,11 @@ class S3Blobs:
             await self._client.create_bucket(**wanted)
 
     async def put(self, key: str, body: bytes | BinaryIO, size: int, content_type: str | None = None) -> None:
-        """Store exactly `size` bytes (from where a file stands) in one request; the same key again overwrites."""
+        """Store a body of exactly `size` bytes in one request, a file whole; the same key again overwrites.
+
+        A file is one of the operating system, flushed; where it stands does not matter. Raises ValueError for another
+        size.
+        """
         headers = {"Content-Type": content_type} if content_type else {}
         _expect(await self._requests.send("PUT", key, headers, body, size), 200)
 

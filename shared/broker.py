@@ -24,8 +24,10 @@ from shared.topics import Topic
 
 POLL_MS: Final = 1000
 SLEEP_MS: Final = 5
-GATHER_SECONDS: Final = 0.1  # batches begin at least so far apart, so that each is worth its round trips
+GATHER_SECONDS: Final = 0.1  # of a flood; else a batch waits as long as the last one took (ADR 0018)
 METADATA_SECONDS: Final = 300.0
+# Members learn of a rebalance by the answer to a heartbeat: a replica that starts waits for the latest of them.
+HEARTBEATS: Final = 10  # in a session
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 OnBatch = Callable[[tuple[Record, ...], AIOKafkaConsumer], Awaitable[None]]
@@ -114,7 +116,7 @@ def attach(
         max_records=max_records,
         auto_offset_reset="earliest",
         session_timeout_ms=int(settings.kafka_session_seconds * 1000),
-        heartbeat_interval_ms=int(settings.kafka_session_seconds * 1000 / 4),
+        heartbeat_interval_ms=int(settings.kafka_session_seconds * 1000 / HEARTBEATS),
         max_partition_fetch_bytes=fetch_bytes,
         listener=FromTheStart(listener, lambda: subscriber.consumer),
         parser=parse,
@@ -126,4 +128,5 @@ def attach(
     async def hand_over(records: tuple[Record, ...]) -> None:
         begun = time.monotonic()
         await on_batch(records, subscriber.consumer)
-        await asyncio.sleep(begun + GATHER_SECONDS - time.monotonic())
+        worked = time.monotonic() - begun
+        await asyncio.sleep(min(worked, GATHER_SECONDS - worked))

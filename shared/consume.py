@@ -6,6 +6,7 @@ A crash before the commit leaves the batch uncommitted: it comes again, and ever
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -113,6 +114,17 @@ def next_offsets(records: Iterable[Record]) -> dict[TopicPartition, int]:
     return ends
 
 
+def go_back(records: Iterable[Record], consumer: AIOKafkaConsumer) -> None:
+    """Have them handed over again: a position that has moved on without them would let the next commit pass them by."""
+    first: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        first[partition] = min(first.get(partition, record.offset), record.offset)
+    for partition, offset in first.items():
+        with suppress(IllegalStateError):  # no longer ours: whoever has it begins at the committed offset
+            consumer.seek(partition, offset)
+
+
 class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     """Works batches off one after another; partitions are given away only when nothing is in hand."""
 
@@ -171,7 +183,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
             if done:
                 await commit(consumer, next_offsets(records))
             else:
-                self._go_back(records, consumer)
+                go_back(records, consumer)
 
     async def _work_off(self, records: tuple[Record, ...]) -> bool:
         back_off = BackOff()
@@ -235,15 +247,3 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
         self._bugs += 1
         if self._bugs >= BUGS_IN_A_ROW:
             self._on_fatal()
-
-    @staticmethod
-    def _go_back(records: tuple[Record, ...], consumer: AIOKafkaConsumer) -> None:
-        first: dict[TopicPartition, int] = {}
-        for record in records:
-            partition = TopicPartition(record.topic, record.partition)
-            first[partition] = min(first.get(partition, record.offset), record.offset)
-        for partition, offset in first.items():
-            try:
-                consumer.seek(partition, offset)
-            except IllegalStateError:  # no longer ours: whoever has it begins at the committed offset
-                continue

@@ -10,8 +10,14 @@ from prometheus_client import Gauge
 
 from shared.offsets import Note
 
-RECORDS = Gauge("engine_consumer_lag_records", "Uncommitted records of the partitions of this process", ["topic"])
-OLDEST = Gauge("engine_consumer_oldest_seconds", "For how long at least the oldest of them has waited", ["topic"])
+RECORDS = Gauge(
+    "engine_consumer_lag_records",
+    "Uncommitted records of the partitions of this process; absent while Kafka can't be asked",
+    ["topic"],
+)
+OLDEST = Gauge(
+    "engine_consumer_oldest_seconds", "For how long at least the oldest of them has waited; absent likewise", ["topic"]
+)
 GRAIN: Final = 32  # the age is right to a thirty-second of it: so a backlog of a week needs a few hundred looks
 
 
@@ -30,6 +36,11 @@ class Lag:
         self.oldest = max((now - looks[0][0] for looks in self._waiting.values() if looks), default=0.0)
         RECORDS.labels(self._topic).set(self.records)
         OLDEST.labels(self._topic).set(self.oldest)
+
+    def unknown(self) -> None:
+        """Nobody can tell any more: rather nothing is told than what may be wrong. With the next look ages go on."""
+        for gauge in (RECORDS, OLDEST):
+            gauge.remove(self._topic)
 
     def _looks(self, partition: TopicPartition, now: float, end: int, reached: int) -> list[tuple[float, int]]:
         """The looks that saw an end beyond what is committed: the first one saw the oldest record that waits."""

@@ -89,7 +89,7 @@ SECRET_OVERLAP_MOST_SECONDS: Final = 30 * 24 * 3600
 
 # What operators do at once
 DELIVERIES_RESENT: Final = 1000  # in one request
-DEAD_LETTERS_READ: Final = 10_000  # the newest of a topic
+DEAD_LETTERS_READ: Final = 10_000  # of a topic
 DEAD_LETTER_SECONDS: Final = 10.0  # for reading them
 REASON_SHOWN: Final = 500  # characters: a dead letter must fit where its record did
 

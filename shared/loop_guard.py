@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, Final
 
 import structlog
@@ -23,23 +24,30 @@ class LoopGuard(threading.Thread):
     """Asks the loop every second for a sign of life; too many questions without an answer end the process."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, blocked_seconds: float, end: Callable[[int], object] = os._exit
-    ):
+        self,
+        loop: asyncio.AbstractEventLoop,
+        blocked_seconds: float,
+        end: Callable[[int], object] = os._exit,
+        every_seconds: float = EVERY_SECONDS,
+        telling_seconds: float = TELLING_SECONDS,
+        stack_of: Callable[[FrameType | None], list[str]] = traceback.format_stack,
+    ) -> None:
         super().__init__(name="loop-guard", daemon=True)
         self._loop, self._end, self._thread = loop, end, threading.get_ident()
-        self._most = int(blocked_seconds / EVERY_SECONDS)
+        self._every, self._telling, self._stack_of = every_seconds, telling_seconds, stack_of
+        self._most = int(blocked_seconds / every_seconds)
         self._unanswered = 0
         self._left: int | None = None
 
     def leave_within(self, seconds: float) -> None:
         """The process is leaving; it ends then, whatever is still under way."""
         if self._left is None:
-            self._left = int(seconds / EVERY_SECONDS)
+            self._left = int(seconds / self._every)
 
     def run(self) -> None:
         """Look for ever."""
         while True:
-            time.sleep(EVERY_SECONDS)
+            time.sleep(self._every)
             if why := self.look():
                 try:
                     self._tell(why)
@@ -70,11 +78,11 @@ class LoopGuard(threading.Thread):
         # not keep us here.
         telling = threading.Thread(target=self._say, args=(why,), daemon=True)
         telling.start()
-        telling.join(TELLING_SECONDS)
+        telling.join(self._telling)
 
     def _say(self, why: str) -> None:
         frame = sys._current_frames().get(self._thread)
-        stack = "".join(traceback.format_stack(frame))
+        stack = "".join(self._stack_of(frame))
         tasks = [" > ".join(_awaiting(task.get_coro())) for task in asyncio.all_tasks(self._loop)]
         log.critical(why, stack=stack, tasks=tasks)
 

@@ -4,6 +4,7 @@ A commit that is under way when the embedded broker restarts may reach it after 
 group takes it. Nothing would be consumed then until the new log is as long as the old one was.
 """
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -14,7 +15,7 @@ log = structlog.get_logger()
 
 
 class FromTheStart(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells a listener of its partitions once those whose committed offset lies beyond their end begin anew."""
+    """Tells a listener of its partitions, then lets those begin anew whose committed offset lies beyond their end."""
 
     def __init__(self, listener: ConsumerRebalanceListener, consumer: Callable[[], AIOKafkaConsumer]) -> None:
         self._listener, self._consumer = listener, consumer
@@ -24,20 +25,24 @@ class FromTheStart(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._listener.on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Look, then pass it on. If the broker does not answer, the watchdog finds what stands still."""
+        """Pass it on, then look. If the broker does not answer, the watchdog finds what stands still.
+
+        aiokafka hands out records of the new assignment while this runs. A listener that hears of it only after the
+        broker was asked takes them for those of the old one, drops them, and the next commit passes them by.
+        """
+        log.info("partitions.assigned", count=len(assigned))
+        await self._listener.on_partitions_assigned(assigned)
         try:
             await begin_anew(self._consumer(), assigned)
         except KafkaError as error:
             log.warning("offsets.unknown", error=type(error).__name__)
-        log.info("partitions.assigned", count=len(assigned))
-        await self._listener.on_partitions_assigned(assigned)
 
 
 async def begin_anew(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> None:
     """Go to the start of every log that is shorter than what was committed of it, and commit that."""
-    committed = {each: await consumer.committed(each) or 0 for each in partitions}
+    committed = await asyncio.gather(*(consumer.committed(each) for each in partitions))
     ends = await consumer.end_offsets(list(partitions))
-    lost = [each for each in partitions if committed[each] > ends[each]]
+    lost = [each for each, offset in zip(partitions, committed, strict=True) if (offset or 0) > ends[each]]
     if not lost:
         return
     starts = await consumer.beginning_offsets(lost)

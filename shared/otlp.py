@@ -5,6 +5,7 @@ Whoever makes spans never waits for the collector: what it does not take is drop
 
 import asyncio
 import logging
+import os
 import threading
 import time
 import uuid
@@ -185,6 +186,9 @@ async def open_tracer(settings: EngineSettings, service: str) -> AsyncIterator[S
 def _exporter(settings: EngineSettings) -> OTLPSpanExporter:
     session = requests.Session()
     session.trust_env = False  # no proxy and no password file: what is not in our settings is not used
+    for name in [each for each in os.environ if each.startswith("OTEL_EXPORTER_OTLP_")]:
+        # The exporter would add their headers, which may be the key of another collector, and trust their authority.
+        del os.environ[name]
     return OTLPSpanExporter(
         endpoint=settings.otlp_endpoint.rstrip("/") + "/v1/traces",
         certificate_file=str(settings.otlp_ca_file) if settings.otlp_ca_file else None,

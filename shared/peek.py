@@ -24,10 +24,10 @@ FETCH_BYTES: Final = MIB  # of a partition at a time; a larger record comes alon
 
 
 class Peek:
-    """One reader of some partitions; `complete`: the last reading came to its end."""
+    """One reader of some partitions; `left`: what the present reading has still to come to, or the last one did not."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self._consumer, self.complete = consumer, True
+        self._consumer, self.left = consumer, dict[TopicPartition, tuple[int, int]]()
 
     async def read(
         self, spans: Mapping[TopicPartition, tuple[int, int]], seconds: float
@@ -35,8 +35,7 @@ class Peek:
         """Records of each span (first offset, end), some at a time, until all have come or the time is over."""
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
-        left = {partition: span for partition, span in spans.items() if span[0] < span[1]}
-        self.complete = not left
+        left = self.left = {partition: span for partition, span in spans.items() if span[0] < span[1]}
         self._consumer.assign(list(left))
         for partition, (first, _) in left.items():
             self._consumer.seek(partition, first)
@@ -48,10 +47,11 @@ class Peek:
                     continue
                 end = left[partition][1]
                 yield [record for record in records if record.offset < end]
-                if records and records[-1].offset + 1 >= end:
+                reached = records[-1].offset + 1 if records else left[partition][0]
+                left[partition] = reached, end
+                if reached >= end:
                     del left[partition]
                     self._consumer.pause(partition)
-        self.complete = not left
 
 
 @contextmanager

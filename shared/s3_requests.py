@@ -1,6 +1,7 @@
 """Single object requests to an S3 store: signed by botocore, sent by aiohttp (a third of the CPU of a whole client)."""
 
 import asyncio
+import os
 import random
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -83,14 +84,19 @@ class SignedRequests:
         body: bytes | BinaryIO = b"",
         size: int = 0,
     ) -> Answer:
-        """The answer, unless its status is a transient one; raises DependencyUnavailable after the last attempt."""
-        start = 0 if isinstance(body, bytes) else body.tell()
+        """The answer, unless its status is a transient one; a file goes whole, wherever it stands.
+
+        Raises DependencyUnavailable after the last attempt, ValueError when the body has not `size` bytes: announcing
+        another length, we would wait for a store that waits for us, and take it for absent.
+        """
+        if (found := _length(body)) != size:
+            raise ValueError(f"a body of {found} bytes was announced as one of {size}")
         reason = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(FIRST_PAUSE_SECONDS * 4 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
             try:
-                answer = await self._attempt(method, key, dict(headers or {}), _payload(body, start, size))
+                answer = await self._attempt(method, key, dict(headers or {}), _payload(body, size))
             except (aiohttp.ClientError, OSError) as error:
                 DEPENDENCIES.failed(SERVICE)
                 reason = type(error).__name__
@@ -119,11 +125,15 @@ class SignedRequests:
         return str(request.url)
 
 
-def _payload(body: bytes | BinaryIO, start: int, size: int) -> Payload:
-    """Bytes to send whole, or chunks of known total length from the place where the body stood at first."""
+def _length(body: bytes | BinaryIO) -> int:
+    return len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
+
+
+def _payload(body: bytes | BinaryIO, size: int) -> Payload:
+    """Bytes to send whole, or chunks of known total length."""
     if not isinstance(body, bytes):
-        return _reads(body, start), size
-    return (body, None) if len(body) <= SENT_WHOLE_BYTES else (_slices(body), len(body))
+        return _reads(body), size
+    return (body, None) if size <= SENT_WHOLE_BYTES else (_slices(body), size)
 
 
 async def _slices(body: bytes) -> AsyncIterator[bytes]:
@@ -131,7 +141,9 @@ async def _slices(body: bytes) -> AsyncIterator[bytes]:
         yield body[offset : offset + CHUNK_BYTES]
 
 
-async def _reads(body: BinaryIO, start: int) -> AsyncIterator[bytes]:
-    body.seek(start)
-    while chunk := await asyncio.to_thread(body.read, CHUNK_BYTES):
+async def _reads(body: BinaryIO) -> AsyncIterator[bytes]:
+    """By offset and not by where the file stands: a read of a broken attempt may still be under way in its thread."""
+    offset = 0
+    while chunk := await asyncio.to_thread(os.pread, body.fileno(), CHUNK_BYTES, offset):
         yield chunk
+        offset += len(chunk)

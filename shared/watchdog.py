@@ -67,14 +67,20 @@ class Watchdog:
 
     async def run(self) -> None:
         """Look every few seconds, for ever."""
-        while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            now = time.monotonic()
-            if now - self._now > LATE_SECONDS:
-                self._idle_since = self._unmoved_since = now
-            if await self.stuck(now):
-                log.critical("consumer.stuck", behind=self._behind, in_hand=not self._watched.idle)
-                self._on_stuck()
+        try:
+            while True:
+                await asyncio.sleep(EVERY_SECONDS)
+                await self.look(time.monotonic())
+        finally:
+            self._lag.unknown()
+
+    async def look(self, now: float) -> None:
+        """Look once, and let the consumer leave when it is stuck."""
+        if now - self._now > LATE_SECONDS:
+            self._idle_since = self._unmoved_since = now
+        if await self.stuck(now):
+            log.critical("consumer.stuck", behind=self._behind, in_hand=not self._watched.idle)
+            self._on_stuck()
 
     async def stuck(self, now: float) -> bool:
         """Look once; an absent broker is no reason to leave."""
@@ -84,6 +90,7 @@ class Watchdog:
             ends = {each: end for each, end in every.items() if each in self._watched.assigned} or every
             reached = await self._offsets.reached(self._topic, ends) if ends else {}
         except DependencyUnavailable:
+            self._lag.unknown()
             self._idle_since = self._unmoved_since = now
             return False
         self._lag.saw(now, {each: end for each, end in ends.items() if each in self._watched.assigned}, reached)

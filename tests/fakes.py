@@ -1,5 +1,6 @@
 """Real, small stand-ins for outside systems: what the ports promise, in memory."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +19,7 @@ class InMemoryBlobs:
         """There is one already."""
 
     async def put(self, key: str, body: bytes | BinaryIO, size: int, content_type: str | None = None) -> None:
-        content = body if isinstance(body, bytes) else body.read(size)
+        content = body if isinstance(body, bytes) else os.pread(body.fileno(), size, 0)
         self.objects[key] = (content, content_type, datetime.now(UTC))
 
     async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:

@@ -113,6 +113,10 @@ class FakeKafkaConsumer:
         self.stopped: set[TopicPartition] = set()
         self.offsets: dict[int, int] = {}
         self.refusals: list[Exception] = []
+        self.sought: dict[int, int] = {}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.sought[partition.partition] = offset
 
     def assignment(self) -> set[TopicPartition]:
         return set(self.assigned)

@@ -1,6 +1,7 @@
 """In-memory ports of ingest, and an HTTP client on its real application."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,15 +42,15 @@ def code_of(answer: httpx2.Response) -> str:
 
 
 class InMemoryKeys:
-    """Knows the keys of KEYS."""
+    """Knows the keys of KEYS but the `revoked` ones."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away, self.revoked = False, set[str]()
 
     async def authenticate(self, api_key: str) -> KeyHolder | None:
         if self.away:
             raise DependencyUnavailable("mongodb")
-        return KEYS.get(api_key)
+        return None if api_key in self.revoked else KEYS.get(api_key)
 
 
 class InMemoryLedger:
@@ -168,7 +169,7 @@ class InMemoryBlobs:
         self.puts += 1
         if self.puts >= self.fails_from:
             raise DependencyUnavailable("s3")
-        content = body if isinstance(body, bytes) else body.read()
+        content = body if isinstance(body, bytes) else os.pread(body.fileno(), size + 1, 0)
         assert len(content) == size
         self.objects[key] = content
 

@@ -92,12 +92,13 @@ class OneLetter:
         letter = {"partition": 0, "offset": 7, "at": NOW, "reason": "poison", "tries": 1, "key": None, "bytes": 1}
         return [letter | {"sourceTopic": "mutations.accepted", "excerpt": "x"}] if topic == self.topic else None
 
-    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool) -> Replayed | None:
+    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool, done: Replayed) -> bool:
         if topic != self.topic:
-            return None
+            return False
         if not dry_run:
             self.replayed.append(chosen)
-        return Replayed(1, "mutations.accepted", True)
+        done.letters += 1
+        return True
 
 
 class OversightStand:

@@ -26,6 +26,13 @@ def odd_batch(*records: tuple[bytes, Headers], compression: int = 0, first: int 
 
 
 def as_zstd(batch: bytes) -> bytes:
-    """The batch, saying that it is compressed with Zstandard (KIP-98: attributes at 21, CRC-32C of the rest at 17)."""
-    rest = b"\0\4" + batch[23:]
-    return batch[:17] + int(calc_crc32c(rest)).to_bytes(4, "big") + rest
+    """The batch with its records as one raw block of a Zstandard frame (RFC 8878), so that any broker can unpack it.
+
+    Places are those of KIP-98: length at 8, CRC-32C of all from the attributes at 21 on at 17, records at 61.
+    """
+    records = batch[61:]
+    block = (1 | len(records) << 3).to_bytes(3, "little") + records
+    frame = b"\x28\xb5\x2f\xfd\xa0" + len(records).to_bytes(4, "little") + block
+    rest = b"\0\4" + batch[23:61] + frame
+    length = (len(rest) + 9).to_bytes(4, "big")
+    return batch[:8] + length + batch[12:17] + int(calc_crc32c(rest)).to_bytes(4, "big") + rest

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 from rich.table import Table
 
+from deploy.admin.gateway import Gateway
 from deploy.admin.installation import installation_of
 from deploy.admin.terminal import (
     MISUSED,
@@ -16,6 +17,7 @@ from deploy.admin.terminal import (
     counted,
     end_counted,
     moment_of,
+    note,
     out,
     print_json,
     say,
@@ -95,9 +97,22 @@ def replay(
     body |= {"reason": reason} if reason else {}
     body |= {"offsets": [_place(each) for each in offsets]} if offsets else {}
     with installation_of(ctx).admin() as gateway:
-        done = gateway.data("POST", f"{_path(topic)}/replay", body)
-    rest = "" if done["complete"] else "Not all could be looked at: name the others by their offsets."
+        done = _replayed(gateway, f"{_path(topic)}/replay", body)
+    at = ", ".join(f"{partition}:{offset}" for partition, offset, _ in done["next"])
+    rest = f"Kafka gave none from {at} on: repeat this command when it does." if at else ""
     end_counted(done, as_json, dry_run, f"replayed to {done['target']}", rest)
+
+
+def _replayed(gateway: Gateway, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The last answer with the count of all: each goes on where the one before has stopped, as long as it gets on."""
+    done = gateway.data("POST", path, body)
+    count = done["count"]
+    while done["next"] and done["next"] != body.get("parts"):
+        note(f"{counted(count, 'record')} so far")
+        body["parts"] = done["next"]
+        done = gateway.data("POST", path, body)
+        count += done["count"]
+    return {**done, "count": count}
 
 
 def _path(topic: str) -> str:

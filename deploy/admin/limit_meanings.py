@@ -59,7 +59,7 @@ MEANINGS: Final[dict[str, str]] = {
     "SECRET_OVERLAP_SECONDS": "For so long older webhook secrets sign beside a new one, when nothing is said",
     "SECRET_OVERLAP_MOST_SECONDS": "The longest such overlap",
     "DELIVERIES_RESENT": "Callbacks that an administrator sends again in one request",
-    "DEAD_LETTERS_READ": "Dead letters of a topic that an administrator sees and replays, the newest ones",
+    "DEAD_LETTERS_READ": "Dead letters of a topic that operators see (the newest), or an answer replays (the oldest)",
     "DEAD_LETTER_SECONDS": "The time for reading dead letters",
     "REASON_SHOWN": "Characters of the reason on a dead letter",
 }

@@ -63,8 +63,8 @@ EVENTS: Final = {
     "http.few_files": "The hard limit of open files is below what the process may need",
     "job.failed": "A job that never ends has ended; the process leaves with exit code 1",
     "kafka.not_there_yet": "Kafka is away; the gateway accepts, the relay publishes later",
-    "letters.replayed": "An operator had dead letters replayed, by `operator`, as above; `count` is null where it broke"
-    " off",
+    "letters.replayed": "An operator had dead letters replayed, by `operator`, as above; where it broke off, one more"
+    " than `count` may have gone out",
     "loop.blocked": "The event loop stood still; the process ends. `stack` shows where",
     "mutation.accepted": "A 202 was given",
     "mutation.applying_stands_still": "Decided mutations did not end; they are taken up again",

@@ -23,7 +23,9 @@ SETTLE_SECONDS = 1.0  # after the last callback: what the services still write a
 WARM_UP = 64
 
 
-async def run_workload(installation: Installation, workload: Workload, n: int, clients: int) -> dict[str, Any]:
+async def run_workload(
+    installation: Installation, workload: Workload, n: int, clients: int, rate: float = 0.0
+) -> dict[str, Any]:
     """Figures of one workload, with `valid` and, when it is void, `faults`."""
     async with open_site(installation.webhook_secret) as site:
         bodies = site.bodies = Bodies(workload, secrets.token_hex(8), site.url)
@@ -32,7 +34,7 @@ async def run_workload(installation: Installation, workload: Workload, n: int, c
         pids = installation.pids()
         forget_peaks(pids)
         before = usage_of(pids)
-        accepted = await post_all(installation.api, installation.api_key, bodies, n, clients)
+        accepted = await post_all(installation.api, installation.api_key, bodies, n, clients, rate)
         await wait_for_callbacks(site, n)
         await asyncio.sleep(SETTLE_SECONDS)
         after = usage_of(pids)
@@ -55,7 +57,7 @@ async def run(options: argparse.Namespace) -> int:
         await run_workload(installation, WORKLOADS["W3"], WARM_UP, options.clients)
         for name in options.workloads:
             workload = WORKLOADS[name]
-            results[name] = await run_workload(installation, workload, options.n, options.clients)
+            results[name] = await run_workload(installation, workload, options.n, options.clients, options.rate)
             print("\n".join(lines(name, workload.says, results[name])), flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
@@ -69,6 +71,7 @@ def main() -> int:
     parser.add_argument("--workloads", type=lambda text: text.split(","), default=list(WORKLOADS), help=f"of {names}")
     parser.add_argument("--n", type=int, default=1000, help="mutations of each (1000)")
     parser.add_argument("--clients", type=int, default=32, help="at once; each sends when it has its 202 (32)")
+    parser.add_argument("--rate", type=float, default=0.0, help="a second; 0 sends as fast as it is answered (0)")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--stack", choices=tuple(BROKERS), default="embedded", help="kafka: Apache Kafka, needs Java")
     parser.add_argument("--state-dir", type=Path, default=Path(".run/bench"), help="of the stack that it starts")

@@ -1,4 +1,4 @@
-"""The load: closed-loop clients that POST, and the site that serves the files and takes the callbacks."""
+"""The load: clients that POST, and the site that serves the files and takes the callbacks."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ STALLED_SECONDS = 60.0
 
 @dataclass
 class Accepted:
-    """A 202: when it was asked for, when it came (time.perf_counter() seconds), and the body."""
+    """A 202: when it was asked for, or due to be, when it came (time.perf_counter() seconds), and the body."""
 
     number: int
     asked: float
@@ -94,14 +94,21 @@ async def _accepted(session: aiohttp.ClientSession, url: str, body: bytes) -> by
     return raw
 
 
-async def post_all(api: str, key: str, bodies: Bodies, n: int, clients: int) -> list[Accepted]:
-    """POST n candidates from so many closed-loop clients; raises RuntimeError where no 202 comes."""
-    numbers, accepted = itertools.count(), list[Accepted]()
+async def post_all(api: str, key: str, bodies: Bodies, n: int, clients: int, rate: float = 0.0) -> list[Accepted]:
+    """POST n candidates from so many clients; raises RuntimeError where no 202 comes.
+
+    Each sends when it has its answer; at a rate, so many a second by the clock, however late the answers are, and
+    times count from when a request was due: what waits for a free client is no faster for it.
+    """
+    numbers, accepted, begun = itertools.count(), list[Accepted](), time.perf_counter()
     headers = {"x-api-key": key, "content-type": "application/json"}
 
     async def client(session: aiohttp.ClientSession) -> None:
         while (number := next(numbers)) < n:
             body, asked = bodies.request(number), time.perf_counter()
+            if rate:
+                asked = begun + number / rate
+                await asyncio.sleep(asked - time.perf_counter())
             raw = await _accepted(session, f"{api}/candidates", body)
             at = time.perf_counter()
             entry = orjson.loads(raw)["data"]["mutations"][0]

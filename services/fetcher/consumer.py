@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from services.fetcher.handler import FetchHandler, SourceBusy, until_available
 from services.fetcher.window import Slot, Window
 from shared.broker import Record
-from shared.consume import BUGS_IN_A_ROW, Delivery, commit, decode, written_at
+from shared.consume import BUGS_IN_A_ROW, Delivery, commit, decode, go_back, written_at
 from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
 from shared.errors import Undecodable
@@ -52,8 +52,11 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return not self._tasks
 
     async def on_batch(self, records: Sequence[Record], consumer: AIOKafkaConsumer) -> None:
-        """Start a batch. Nothing is taken in while partitions are given away: it comes again to their next owner."""
+        """Start a batch. Nothing is taken in while partitions are given away: it comes again, to us or another."""
+        if self._stopped:
+            return
         if self._leaving:
+            go_back(records, consumer)
             return
         self._consumer = consumer
         taken = [(self._window.start(TopicPartition(r.topic, r.partition), r.offset), r) for r in records]

@@ -32,7 +32,7 @@ class SourceBusy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A whole file: bytes, or a file to read from its beginning; size in bytes, SHA-256 in hex, the declared type.
+    """A whole file: bytes, or a file of the operating system; size in bytes, SHA-256 in hex, the declared type.
 
     It keeps its place in flight until it is closed, so that bodies don't pile up while the object store is away.
     """
@@ -61,7 +61,7 @@ class Blobs(Protocol):
     """The object store."""
 
     async def put(self, key: str, body: bytes | BinaryIO, size: int, content_type: str | None = None) -> None:
-        """Store exactly `size` bytes. Raises DependencyUnavailable."""
+        """Store exactly `size` bytes, a file whole, wherever it stands. Raises DependencyUnavailable."""
 
 
 class Ledger(Protocol):

@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
@@ -29,6 +30,7 @@ GROUPS: Final = 100  # reasons of a topic that are shown, the most frequent ones
 EXCERPT: Final = 300  # bytes of a letter: enough to know it again
 FOUND_SECONDS: Final = 8.0  # for learning where the letters lie; a broker that takes longer is away
 Spans = dict[TopicPartition, tuple[int, int]]
+Part = tuple[int, int, int]  # partition, first offset, the one behind the last
 
 
 class Chosen(NamedTuple):
@@ -36,27 +38,38 @@ class Chosen(NamedTuple):
 
     reason: str | None = None
     places: Collection[tuple[int, int]] | None = None  # (partition, offset)
+    parts: Collection[Part] | None = None
 
     def takes(self, record: Record) -> bool:
         """Whether this is one of them."""
         if self.reason is not None and _said(record, "reason") != self.reason:
             return False
-        return self.places is None or (record.partition, record.offset) in self.places
+        if self.places is not None and (record.partition, record.offset) not in self.places:
+            return False
+        return self.parts is None or any(
+            partition == record.partition and first <= record.offset < end for partition, first, end in self.parts
+        )
 
 
-class Replayed(NamedTuple):
-    """How many records were replayed, or would be, and where to; `complete`: all were looked at in the time."""
+@dataclass(slots=True)
+class Replayed:
+    """How many records were replayed so far, or would be; `left`: what was not looked at within time and number."""
 
-    letters: int
-    target: str
-    complete: bool
+    letters: int = 0
+    left: list[Part] = field(default_factory=list)
 
 
 class KafkaLetters:
     """One reader at a time, bounded in time and number. Raises DependencyUnavailable."""
 
-    def __init__(self, kafka: PatientKafka, opened: Callable[[], AbstractAsyncContextManager[Peek]]) -> None:
+    def __init__(
+        self,
+        kafka: PatientKafka,
+        opened: Callable[[], AbstractAsyncContextManager[Peek]],
+        found_seconds: float = FOUND_SECONDS,
+    ) -> None:
         self._kafka, self._opened, self._reading = kafka, opened, asyncio.Lock()
+        self._found_seconds = found_seconds
         self._listed: tuple[float, list[dict[str, Any]]] | None = None  # when it was begun, and what was found
         self._away_at = 0.0  # when somebody last learnt that the broker does not answer
 
@@ -94,25 +107,32 @@ class KafkaLetters:
                 kept.extend(_letter(record) for record in records if chosen.takes(record))
         return list(reversed(kept))
 
-    async def replay(self, topic: str, chosen: Chosen, dry_run: bool) -> Replayed | None:
-        """Publish letters to the topic they came from, key, bytes and headers as they were; None without such a topic.
+    async def replay(self, topic: str, chosen: Chosen, dry_run: bool, done: Replayed) -> bool:
+        """Publish letters to the topic they came from, key, bytes and headers as they were; False without such a topic.
 
-        A kill in between, or a broker that goes away, leaves some replayed and some not: repeat it. Letters of one
-        record are replayed as one, or their number would double whenever a replay was in vain.
+        The oldest first. A kill in between, or a broker that goes away, leaves some replayed and some not, which `done`
+        has counted: repeat it. Letters of one record are replayed as one, or their number would double whenever a
+        replay was in vain.
         """
         if not TOPIC.fullmatch(topic):
-            return None
-        target, same = topic.removesuffix(SUFFIX), set[bytes]()
+            return False
+        same = set[bytes]()
         async with self._turn(), self._found(_only(topic)) as (peek, spans):
             if not spans:
-                return None
-            wanted = _newest(spans if chosen.places is None else _around(spans, chosen.places), DEAD_LETTERS_READ)
-            async for records in peek.read(wanted, DEAD_LETTER_SECONDS):
+                return False
+            wanted = _cut(spans, chosen.parts)
+            if chosen.places is not None:
+                wanted = _cut(wanted, [(partition, offset, offset + 1) for partition, offset in chosen.places])
+            read = _oldest(wanted, DEAD_LETTERS_READ)
+            async for records in peek.read(read, DEAD_LETTER_SECONDS):
                 for record in _others(filter(chosen.takes, records), same):
                     if not dry_run:
-                        await self._kafka.send(target, record.key, record.value, _own_headers(record))
-            every = chosen.places is not None or all(wanted[each][0] == spans[each][0] for each in wanted)
-            return Replayed(len(same), target, peek.complete and every)
+                        await self._kafka.send(target_of(topic), record.key, record.value, _own_headers(record))
+                    done.letters += 1
+            reached = {each: end for each, (_, end) in read.items()} | {each: at for each, (at, _) in peek.left.items()}
+            rest = ((each.partition, reached[each], end) for each, (_, end) in wanted.items())
+            done.left = [part for part in rest if part[1] < part[2]]
+            return True
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[float]:
@@ -133,7 +153,7 @@ class KafkaLetters:
         """A reader, and where the letters of these topics lie."""
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(FOUND_SECONDS):
+                async with asyncio.timeout(self._found_seconds):
                     peek = await stack.enter_async_context(self._opened())
                     spans = await self._spans(pattern)
             except TimeoutError as error:
@@ -145,6 +165,11 @@ class KafkaLetters:
         ends = await self._kafka.offsets.ends(pattern)
         starts = await self._kafka.offsets.starts(ends) if ends else {}
         return {each: (starts[each], max(ends[each], starts[each])) for each in sorted(ends)}
+
+
+def target_of(topic: str) -> str:
+    """Where letters of this topic came from."""
+    return topic.removesuffix(SUFFIX)
 
 
 def _only(topic: str) -> re.Pattern[str]:
@@ -176,13 +201,20 @@ def _newest(spans: Spans, most: int) -> Spans:
     return {each: (max(first, end - most), end) for each, (first, end) in spans.items()}
 
 
-def _around(spans: Spans, places: Collection[tuple[int, int]]) -> Spans:
-    """What has to be read of each partition to meet these offsets."""
+def _oldest(spans: Spans, most: int) -> Spans:
+    return {each: (first, min(first + most, end)) for each, (first, end) in spans.items()}
+
+
+def _cut(spans: Spans, parts: Collection[Part] | None) -> Spans:
+    """What has to be read of each partition to meet these parts; None: all."""
+    if parts is None:
+        return spans
     met: Spans = {}
     for each, (first, end) in spans.items():
-        offsets = [offset for partition, offset in places if partition == each.partition and first <= offset < end]
-        if offsets:
-            met[each] = (min(offsets), max(offsets) + 1)
+        ours = [(max(a, first), min(b, end)) for partition, a, b in parts if partition == each.partition]
+        kept = [(a, b) for a, b in ours if a < b]
+        if kept:
+            met[each] = min(a for a, _ in kept), max(b for _, b in kept)
     return met
 
 

@@ -10,6 +10,7 @@ from services.ingest.schemas import Payload
 from shared import limits
 
 LARGEST: Final = 2**63 - 1
+PARTS: Final = 1000  # more than a topic has partitions
 YEARS: Final = range(2000, 2200)
 EXAMPLE: Final = "2026-03-01T12:00:00Z"
 
@@ -39,9 +40,16 @@ def _place(value: list[int]) -> list[int]:
     return value
 
 
+def _part(value: list[int]) -> list[int]:
+    if len(value) != 3 or not all(0 <= each <= LARGEST for each in value):
+        raise fields.refuse("invalid_value", "Send a partition, its first offset and the one behind its last.")
+    return value
+
+
 Time = Annotated[datetime | None, BeforeValidator(_time)]
 WebhookId = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Place = Annotated[list[int], AfterValidator(_place)]
+Part = Annotated[list[int], AfterValidator(_part)]
 
 
 class ResendPayload(Payload):
@@ -62,9 +70,10 @@ class ResendPayload(Payload):
 class ReplayPayload(Payload):
     """All dead letters of a topic, or those with this reason, at these [partition, offset], or both.
 
-    With `dryRun` nothing is replayed, only counted.
+    To go on where an answer has stopped, send its `next` as `parts`. With `dryRun` nothing is replayed, only counted.
     """
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=limits.REASON_SHOWN)] | None = None
     offsets: Annotated[list[Place], Field(min_length=1, max_length=limits.DEAD_LETTERS_READ)] | None = None
+    parts: Annotated[list[Part], Field(min_length=1, max_length=PARTS)] | None = None
     dry_run: bool = False

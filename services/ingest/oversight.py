@@ -72,8 +72,8 @@ class Letters(Protocol):
         """The newest letters of a topic first; None when there is no such topic."""
         ...
 
-    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool) -> Replayed | None:
-        """Publish letters to the topic they came from; None when there is no such topic."""
+    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool, done: Replayed) -> bool:
+        """Publish letters to the topic they came from and note in `done` what was done; False without such a topic."""
         ...
 
 

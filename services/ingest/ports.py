@@ -59,7 +59,7 @@ class Staging(Protocol):
     """The object store, under `staging/` only."""
 
     async def put(self, key: str, body: bytes | BinaryIO, size: int) -> None:
-        """Store so many bytes, of a file from where it stands."""
+        """Store these bytes, so many; a file of the operating system whole, wherever it stands."""
         ...
 
     async def delete(self, keys: Sequence[str]) -> None:

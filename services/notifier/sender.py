@@ -29,9 +29,14 @@ class HttpSender:
     """Posts over one guarded client, which keeps connections to receivers open."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, policy: EgressPolicy, total_seconds: float = limits.CALLBACK_SECONDS
+        self,
+        client: httpx2.AsyncClient,
+        policy: EgressPolicy,
+        total_seconds: float = limits.CALLBACK_SECONDS,
+        late_seconds: float = LATE_SECONDS,
     ) -> None:
         self._client, self._policy, self._total_seconds = client, policy, total_seconds
+        self._late_milliseconds = 1000 * (total_seconds + late_seconds)
         self._defaults = dict(client.headers)
         self._targets: dict[str, httpx2.URL] = {}  # URLs that passed the static checks; the dialler judges every time
 
@@ -44,8 +49,7 @@ class HttpSender:
             raise DependencyUnavailable("egress", type(error).__name__) from error
         except FAILURES as error:
             taken = _milliseconds(started)
-            late = taken > 1000 * (self._total_seconds + LATE_SECONDS)
-            return Answer(None, taken, error=_error_of(error), late=late)
+            return Answer(None, taken, error=_error_of(error), late=taken > self._late_milliseconds)
         return Answer(status, _milliseconds(started), text, retry_after)
 
     async def _exchange(self, url: str, headers: dict[str, str], content: bytes) -> tuple[int, str, str | None]:

@@ -124,6 +124,15 @@ def test_dashboards_have_names_of_their_own_and_panels_that_say_what_they_show()
     assert all(panel["title"] and panel["targets"] for each in found for panel in each["panels"])
 
 
+def test_a_single_figure_is_that_of_now() -> None:
+    """Of a range the last one counts, so that a figure which nobody can tell any more would be shown on and on."""
+    panels = [panel for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]]
+    targets = [target for panel in panels if panel["type"] == "stat" for target in panel["targets"]]
+
+    assert targets
+    assert [target["expr"] for target in targets if not target.get("instant")] == []
+
+
 def test_every_label_and_every_event_is_explained_and_nothing_else() -> None:
     labels = {label for metric in code_search.metrics() for label in metric.labels}
 

@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from deploy.demo.samples import curriculum_vitae
 from deploy.lab.raw import OK, open_source, sends
@@ -14,6 +14,7 @@ from shared.errors import explained
 from tests.e2e.browser import Scheme, needs_chromium, visit
 from tests.e2e.client import Answer, Client, inline, person
 from tests.e2e.test_kill import processes
+from tests.retry import eventually
 
 pytestmark = [pytest.mark.any_broker, needs_chromium]
 FIRST_VIEW_BYTES = 100_000
@@ -131,6 +132,29 @@ async def test_the_first_view_is_small_and_what_strangers_wrote_stays_text(clien
         # The page follows the mutation by itself, to the answer of its receiver.
         await expect(seen.page.get_by_text(MARKUP, exact=True)).to_be_visible()
         assert await seen.page.locator("main img, main script, main b").count() == 0
+
+
+async def test_a_replay_goes_on_until_all_letters_were_looked_at(client: Client) -> None:
+    topic, asked = "mutations.accepted.dlq", list[Any]()
+    letter = {"partition": 0, "offset": 7, "at": None, "reason": "poison", "tries": 1, "sourceTopic": None, "key": None}
+
+    async def replay(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        left = [] if "parts" in asked[-1] else [[0, 9, 30]]
+        done = {"count": 2, "target": "mutations.accepted", "complete": not left, "next": left}
+        await route.fulfill(json={"data": done})
+
+    async def everything_asked() -> None:
+        assert asked == [{"dryRun": dry} | part for dry in (True, False) for part in ({}, {"parts": [[0, 9, 30]]})]
+
+    async with visit(client.handle) as seen:
+        await seen.unlock()
+        await seen.page.route(f"**/{topic}?*", lambda route: route.fulfill(json={"data": {"letters": [letter]}}))
+        await seen.page.route(f"**/{topic}/replay", replay)
+        await seen.page.goto(f"{client.handle['http']}/console#/dead-letters/{topic}")
+        await seen.click("Replay all…")
+        await seen.click("Replay 4 records")
+        await eventually(everything_asked)
 
 
 async def test_the_state_comes_back_after_a_restart_of_ingest(client: Client) -> None:

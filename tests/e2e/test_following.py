@@ -93,7 +93,10 @@ async def downloading(client: Client, prefix: str = "") -> AsyncIterator[Answer]
 
 def present(stack: dict[str, Any]) -> dict[str, Any]:
     """The present stack.json: process ids change."""
-    return dict(json.loads((Path(stack["logs"]).parent / "stack.json").read_text()))
+    path = Path(stack["logs"]).parent / "stack.json"
+    if not stack["logs"] or not path.exists():
+        pytest.skip("needs a stack with a supervisor: STACK=embedded or STACK=kafka")
+    return dict(json.loads(path.read_text()))
 
 
 async def restarted(client: Client) -> None:
@@ -151,8 +154,7 @@ async def test_nobody_follows_what_is_another_tenants_or_in_the_other_environmen
 
 @pytest.mark.timeout(180)
 async def test_followers_survive_two_restarts_of_the_gateway(client: Client) -> None:
-    if not client.handle["processes"]:
-        pytest.skip("the gateway is somebody else's process")
+    present(client.handle)
     async with downloading(client) as accepted:
         path = f"/mutations/{accepted.mutation['idempotencyKey']}"
         stream, seen = Follower(client, f"{path}/events"), Counter[int]()

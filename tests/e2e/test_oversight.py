@@ -123,7 +123,7 @@ async def test_a_poison_record_is_a_dead_letter_and_is_replayed_as_it_came(clien
     assert letter["reason"] in [group["reason"] for group in topic["groups"]]
 
     here = {"offsets": [[letter["partition"], letter["offset"]]]}
-    replayed = {"count": 1, "target": topics.ACCEPTED, "complete": True}
+    replayed = {"count": 1, "target": topics.ACCEPTED, "complete": True, "next": []}
     for dry_run, count in ((True, 1), (False, 2)):
         path, sent = f"/dead-letters/{LETTERS}/replay", here | {"dryRun": dry_run}
         done = await asked(client, "POST", path, schemas_repairs.ReplayAnswer, sent)
@@ -132,7 +132,10 @@ async def test_a_poison_record_is_a_dead_letter_and_is_replayed_as_it_came(clien
     assert {one["key"] for one in again} == {"some/key"}
 
 
-@pytest.mark.parametrize("topic", ["nix", "mutations.completed", "mutations.commands.acme", "x%20y", "none.dlq"])
+@pytest.mark.parametrize(
+    "topic",
+    ["nix", "mutations.completed", "mutations.commands.acme", "x%20y", "none.dlq", "mutations.commands.nobody.dlq"],
+)
 async def test_a_mistyped_dead_letter_topic_is_not_found(client: Client, topic: str) -> None:
     key = client.handle["admin"]["apiKey"]
     for method, path, body in (("GET", topic, None), ("POST", f"{topic}/replay", {"dryRun": True})):

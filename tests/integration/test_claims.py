@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -207,7 +208,7 @@ def _array(key: str, size: int = 3) -> tuple[Any, list[Any]]:
 
 async def test_claims_that_wait_for_an_absent_database_fail_together(servers: dict[str, Any]) -> None:
     seconds = 1.0
-    async with Proxy("127.0.0.1", int(servers["mongodb"].rpartition(":")[2])) as proxy:
+    async with Proxy("127.0.0.1", urlsplit(servers["mongodb"]).port or 27017) as proxy:
         client = open_client(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true", seconds)
         gateway, record = MongoLedger(client, seconds), new_id()
         await gateway.claim("live", *unplaced("create", record))

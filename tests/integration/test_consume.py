@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared import topics
 from shared.broker import attach, consuming_broker
@@ -20,7 +19,6 @@ from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched, encode
 from shared.publisher import Publisher, open_publisher
 from shared.settings import EngineSettings
-from tests.conftest import STACK
 from tests.factories import fetched, mutation, new_id
 from tests.odd_records import ODD_HEADER, as_zstd, odd_batch
 from tests.retry import eventually
@@ -134,7 +132,7 @@ async def test_a_header_whose_name_is_no_text_costs_neither_its_record_nor_other
 
 async def test_a_batch_that_can_not_be_unpacked_is_one_dead_letter(place: Place) -> None:
     first = await place.publish(1)
-    await _produce_packed(place)
+    await _produce(place, as_zstd(odd_batch((encode(fetched(mutation())), []))))
     last = await place.publish(1)
 
     async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
@@ -180,18 +178,6 @@ async def test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it(place: Plac
         await place.publish(2)
         await eventually(lambda: _equal(undecided[:2], [first, first]))  # it comes again, before what is behind it
         assert await place.committed() <= 0
-
-
-async def _produce_packed(place: Place) -> None:
-    """Have a batch in the log that can't be unpacked here; Apache Kafka looks into batches, so it packs it itself."""
-    if STACK == "embedded":
-        await _produce(place, as_zstd(odd_batch((encode(fetched(mutation())), []))))
-        return
-    for packing in ("zstd", "producer"):
-        configs = {"compression.type": packing}
-        await place.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, place.topic, configs)])
-        if packing == "zstd":
-            await place.publish(1)
 
 
 async def _produce(place: Place, batch: bytes) -> None:

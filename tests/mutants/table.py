@@ -31,9 +31,17 @@ MUTANTS: Final = (
     Mutant(
         "without a commit the position does not go back",
         "shared/consume.py",
-        "            else:\n                self._go_back(records, consumer)",
+        "            else:\n                go_back(records, consumer)",
         "",
         "integration/test_consume.py::test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it",
+    ),
+    Mutant(
+        "a listener hears of its partitions only after the broker was asked",
+        "shared/lost_logs.py",
+        "        await self._listener.on_partitions_assigned(assigned)\n        try:",
+        "        await self._consumer().committed(next(iter(assigned)))\n"
+        "        await self._listener.on_partitions_assigned(assigned)\n        try:",
+        "unit/test_lost_logs.py::test_a_listener_hears_of_its_partitions_before_the_broker_is_asked",
     ),
     Mutant(
         "a refused commit is taken for a commit",

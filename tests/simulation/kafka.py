@@ -8,14 +8,16 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaTimeoutError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
 
+from shared.lost_logs import FromTheStart
 from tests.simulation.faults import DUPLICATE, REBALANCE, REFUSED_COMMIT, Faults, Process, Wire
 from tests.simulation.loop import VirtualLoop
 
 PARTITIONS: Final = 2
 SESSION_SECONDS: Final = 6.0
 GATHER_SECONDS: Final = 0.1
+RETRY_SECONDS: Final = 0.1
 OnBatch = Callable[[tuple[Any, ...], Any], Awaitable[None]]
 OnCommit = Callable[[TopicPartition, int, int], None]  # partition, old and new offset
 OnAppend = Callable[[str, bytes | None], None]
@@ -118,10 +120,11 @@ class Member:
 
     def __init__(self, group: Group, process: Process, wire: Wire, listener: Any, on_batch: OnBatch, most: int) -> None:
         self.group, self.process, self._wire = group, process, wire
-        self._listener, self._on_batch, self._most = listener, on_batch, most
+        self._listener, self._on_batch, self._most = FromTheStart(listener, lambda: self), on_batch, most
         self.generation = -1
         self.awake = asyncio.Event()
-        self._positions: dict[TopicPartition, int] = {}
+        self._assigned = set[TopicPartition]()
+        self._positions: dict[TopicPartition, int] = {}  # of those whose offset is known
         self._paused: set[TopicPartition] = set()
         self._in_hand = False
         process.on_end.append(lambda: process.loop.outside(SESSION_SECONDS, group.leave, self))
@@ -140,14 +143,27 @@ class Member:
 
     async def revoke(self) -> None:
         """Take nothing more, and tell the service."""
-        mine, self._positions = set(self._positions), {}
+        mine, self._assigned, self._positions = self._assigned, set(), {}
         await self._listener.on_partitions_revoked(mine)
 
     async def take(self, partitions: set[TopicPartition]) -> None:
-        self._paused = set()
+        """Tell the service; as in aiokafka, records come as soon as offsets are known, however long it listens."""
+        self._assigned, self._positions, self._paused = partitions, {}, set()
+        self.process.spawn(self._begin(partitions))
         await self._listener.on_partitions_assigned(partitions)
-        self._positions = {each: self.group.broker.committed.get(each, 0) for each in sorted(partitions)}
-        self.awake.set()
+
+    async def _begin(self, partitions: set[TopicPartition]) -> None:
+        committed = self.group.broker.committed
+        while self._assigned is partitions:
+            try:
+                found = await self._wire.call(lambda: {each: committed.get(each, 0) for each in sorted(partitions)})
+            except KafkaError:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if self._assigned is partitions:
+                self._positions = found | self._positions
+                self.awake.set()
+            return
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -175,7 +191,7 @@ class Member:
         return tuple(found)
 
     def assignment(self) -> set[TopicPartition]:
-        return set(self._positions)
+        return self._assigned
 
     def paused(self) -> set[TopicPartition]:
         return set(self._paused)
@@ -187,8 +203,17 @@ class Member:
         self._paused -= set(partitions)
         self.awake.set()
 
+    async def committed(self, partition: TopicPartition) -> int | None:
+        return await self._wire.call(lambda: self.group.broker.committed.get(partition))  # type: ignore[no-any-return]
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return await Offsets(self.group.broker, self._wire).end_offsets(partitions)
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        if partition not in self._positions:
+        if partition not in self._assigned:
             raise IllegalStateError(partition)
         self._positions[partition] = offset
         self.awake.set()

@@ -47,13 +47,18 @@ ANSWERS: dict[str, Any] = {
     "/admin/mutations/live/m1": {"deliveries": [CALLBACK]},
     "/admin/dead-letters": {"topics": [{"topic": "mutations.accepted.dlq", "total": 5, "read": 2, "groups": [GROUP]}]},
     "/admin/dead-letters/mutations.accepted.dlq": {"letters": [LETTER]},
-    "/admin/dead-letters/mutations.accepted.dlq/replay": {"count": 0, "target": "mutations.accepted", "complete": True},
+    "/admin/dead-letters/mutations.accepted.dlq/replay": {
+        "count": 0,
+        "target": "mutations.accepted",
+        "complete": True,
+        "next": [],
+    },
     "/admin/state": STATE,
 }
 
 
 class Gateway:
-    """Answers what ANSWERS says, and remembers what was asked."""
+    """Answers what ANSWERS says, of an iterator the next, and remembers what was asked."""
 
     def __init__(self) -> None:
         self.answers, self.asked, self.status = dict(ANSWERS), list[Asked](), 200
@@ -65,7 +70,9 @@ class Gateway:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 gateway.asked.append((self.command, path, json.loads(body) if body else query))
                 known = self.headers["x-api-key"] == "admin" and path in gateway.answers and gateway.status == 200
-                said = {"data": gateway.answers[path]} if known else {"detail": "There is no such thing.", "errors": []}
+                found = gateway.answers.get(path)
+                data = next(found) if isinstance(found, Iterator) else found
+                said = {"data": data} if known else {"detail": "There is no such thing.", "errors": []}
                 self.send_response(200 if known else max(gateway.status, 404))
                 self.end_headers()
                 self.wfile.write(json.dumps(said).encode())
@@ -137,6 +144,30 @@ def test_a_replay_without_a_letter_is_a_failure_and_asks_for_what_was_named(
     assert result.exit_code == 1
     assert gateway.asked[-1][2] == {"dryRun": True, "reason": "poison", "offsets": [[0, 7]]}
     assert "0 would be replayed to mutations.accepted" in result.stdout
+
+
+def letters(count: int, *left: list[int]) -> dict[str, Any]:
+    return {"count": count, "target": "mutations.accepted", "complete": not left, "next": list(left)}
+
+
+@pytest.mark.parametrize(
+    ("answers", "parts", "said"),
+    [
+        ([letters(2, [0, 9, 30], [1, 0, 5]), letters(0, [0, 20, 30]), letters(1)],
+         [None, [[0, 9, 30], [1, 0, 5]], [[0, 20, 30]]], ""),
+        ([letters(3, [0, 9, 30]), letters(0, [0, 9, 30]), letters(9)], [None, [[0, 9, 30]]], "none from 0:9 on"),
+    ],
+)  # fmt: skip
+def test_a_replay_goes_on_until_all_were_looked_at_or_nothing_comes_any_more(
+    gateway: Gateway, run: Callable[..., Result], answers: list[Any], parts: list[Any], said: str
+) -> None:
+    gateway.answers["/admin/dead-letters/mutations.accepted.dlq/replay"] = iter(answers)
+    result = run("dlq", "replay", "mutations.accepted", "--all")
+    assert result.exit_code == 0, result.output
+    assert [body.get("parts") for _, _, body in gateway.asked] == parts
+    assert "3 are replayed to mutations.accepted" in result.stdout
+    assert ("2 records so far" in result.stderr, "none from" in result.stderr) == (not said, bool(said))
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize(

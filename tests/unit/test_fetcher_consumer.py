@@ -85,6 +85,7 @@ async def test_rebalance_drains_commits_and_starts_empty() -> None:
     revoked = asyncio.create_task(member.consumer.on_partitions_revoked(member.kafka.assigned))
     await asyncio.sleep(0)
     await member.take(record(1))  # still in the client's buffer: not taken in, comes again
+    assert member.kafka.sought == {0: 1}
     world.downloader.gates["soon"].set()
     await revoked
     assert member.kafka.offsets == {0: 1}

@@ -13,7 +13,9 @@ from structlog.testing import capture_logs
 from services.ingest.api import admin_state, schemas_oversight, schemas_repairs
 from services.ingest.api.app import build
 from services.ingest.letters import Chosen as ChosenLetters
+from services.ingest.letters import Replayed
 from services.ingest.resends import Chosen
+from shared.errors import DependencyUnavailable
 from shared.tenants import KeyHolder
 from tests.fakes_ingest import KEYS, IngestStand, code_of
 from tests.fakes_oversight import NOW, OneLetter
@@ -43,6 +45,20 @@ async def test_the_stream_tells_the_state_until_this_process_leaves(
     kind, _, data = event.partition("\ndata: ")
     assert kind == "event: state"
     schemas_oversight.Standing.model_validate(orjson.loads(data))
+
+
+@pytest.mark.parametrize(("away", "events"), [(False, 0), (True, 1)])
+async def test_a_key_that_is_revoked_is_told_no_more_unless_nobody_can_say_so(
+    stand: IngestStand, admin: httpx2.AsyncClient, away: bool, events: int
+) -> None:
+    def revoke() -> None:
+        stand.keys.revoked.add("key-of-admin")
+        stand.keys.away, stand.ready = away, not away
+
+    stand.oversight.standing.on_look = revoke
+    async with asyncio.timeout(10):
+        answer = await admin.get("/admin/state/events")
+    assert (answer.status_code, answer.text.count("event: state")) == (200, events)
 
 
 async def test_streams_beyond_the_room_are_refused_and_room_comes_back(
@@ -150,6 +166,7 @@ async def test_dead_letters_are_listed_as_described(admin: httpx2.AsyncClient) -
         ({}, ChosenLetters()),
         ({"reason": "poison"}, ChosenLetters("poison")),
         ({"offsets": [[0, 7], [0, 7]]}, ChosenLetters(None, {(0, 7)})),
+        ({"parts": [[0, 7, 9]]}, ChosenLetters(parts=[(0, 7, 9)])),
     ],
 )
 async def test_dead_letters_are_replayed_and_a_rehearsal_only_counts(
@@ -165,7 +182,8 @@ async def test_dead_letters_are_replayed_and_a_rehearsal_only_counts(
 @pytest.mark.parametrize(
     "body",
     [{"offsets": []}, {"offsets": [1]}, {"offsets": [[1]]}, {"offsets": [[-1, 0]]}, {"offsets": [[0, 2**63]]},
-     {"offsets": [[0, 1, 2]]}, {"offsets": [["0", 1]]}, {"reason": ""}, {"reason": 1}, {"more": 1}, []],
+     {"offsets": [[0, 1, 2]]}, {"offsets": [["0", 1]]}, {"parts": []},
+     {"parts": [[0, 1]]}, {"parts": [[0, -1, 1]]}, {"reason": ""}, {"reason": 1}, {"more": 1}, []],
 )  # fmt: skip
 async def test_an_unclear_wish_to_replay_is_refused(
     stand: IngestStand, admin: httpx2.AsyncClient, body: object
@@ -173,6 +191,49 @@ async def test_an_unclear_wish_to_replay_is_refused(
     answer = await admin.post("/admin/dead-letters/mutations.accepted.dlq/replay", json=body)
     assert (answer.status_code, code_of(answer)) == (422, "validation_failed")
     assert stand.oversight.letters.replayed == []
+
+
+class Endless(OneLetter):
+    """Holds more than is looked at within one answer."""
+
+    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool, done: Replayed) -> bool:
+        done.left = [(0, 10_000, 20_000)]
+        return True
+
+
+async def test_what_a_replay_has_not_looked_at_is_told_so_that_the_next_can_go_on_there() -> None:
+    stand = IngestStand()
+    stand.app = build(replace(stand.gateway, oversight=replace(stand.gateway.oversight, letters=Endless())))
+    async with stand.client("key-of-admin") as client:
+        answer = await client.post("/admin/dead-letters/mutations.accepted.dlq/replay", json={})
+    schemas_repairs.ReplayAnswer.model_validate(answer.json())
+    told = answer.json()["data"]
+    assert (told["complete"], told["next"]) == (False, [[0, 10_000, 20_000]])
+
+
+class Cut(OneLetter):
+    """Meets a bug, or a broker that goes away, behind the second record."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    async def replay(self, topic: str, chosen: ChosenLetters, dry_run: bool, done: Replayed) -> bool:
+        done.letters = 2
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), DependencyUnavailable("kafka"), asyncio.CancelledError()])
+async def test_a_replay_that_is_cut_off_is_logged_with_what_it_has_done(error: BaseException) -> None:
+    stand = IngestStand()
+    stand.app = build(replace(stand.gateway, oversight=replace(stand.gateway.oversight, letters=Cut(error))))
+    with capture_logs() as logs:
+        async with stand.client("key-of-admin") as client:
+            for dry_run in (True, False):
+                path = "/admin/dead-letters/mutations.accepted.dlq/replay"
+                assert (await client.post(path, json={"dryRun": dry_run})).status_code >= 500
+    [told] = [one for one in logs if one["event"] == "letters.replayed"]
+    assert (told["count"], told["broke_off"]) == (2, True)
 
 
 class Cancelled(OneLetter):
@@ -214,4 +275,5 @@ async def test_what_an_operator_has_done_again_is_logged_and_a_rehearsal_is_not(
     assert (resent["mutations"], resent["chosen"]["state"]) == (["m1"], "failed")
     assert (replayed["event"], replayed["operator"], replayed["count"]) == ("letters.replayed", OPERATOR, 1)
     assert (replayed["topic"], replayed["chosen"]["reason"]) == (OneLetter.topic, "poison")
+    assert replayed["broke_off"] is False
     assert key not in str(logs)

@@ -345,6 +345,43 @@ async def test_a_stream_without_events_says_that_it_lives_and_ends_in_time() -> 
     assert ": still waiting\n\n" in answer.text
 
 
+async def test_a_stream_ends_when_its_key_is_revoked_and_others_go_on() -> None:
+    stand = WatchStand(alive=0.01)
+    stand.has("one")
+    stand.has("one", tenant="other")
+    following, neighbour = stand.asks(FOLLOW), stand.asks(FOLLOW, "key-of-other")
+    await stand.watched(2)
+    stand.keys.revoked.add("key-of-acme")
+    async with asyncio.timeout(10):
+        assert states(await following) == [("1", "accepted")]
+    assert not neighbour.done()
+    stand.becomes("completed")
+    await stand.look()
+    assert states(await neighbour)[-1] == ("3", "completed")
+
+
+async def test_nothing_new_is_told_by_a_key_that_is_revoked() -> None:
+    stand = WatchStand()
+    stand.has("one")
+    following = stand.asks(FOLLOW)
+    await stand.watched()
+    stand.keys.revoked.add("key-of-acme")
+    stand.becomes("completed")
+    await stand.look()
+    assert states(await following) == [("1", "accepted")]
+
+
+async def test_a_stream_goes_on_while_nobody_can_say_whether_its_key_lives() -> None:
+    stand = WatchStand(alive=0.01)
+    stand.has("one")
+    following = stand.asks(FOLLOW)
+    await stand.watched()
+    stand.keys.away = True
+    stand.becomes("completed")
+    await stand.look()
+    assert states(await following) == [("1", "accepted"), ("3", "completed")]
+
+
 async def test_head_of_a_stream_does_not_wait() -> None:
     stand = WatchStand()
     stand.has("one")

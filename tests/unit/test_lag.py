@@ -60,7 +60,20 @@ def test_a_backlog_of_a_day_keeps_its_age_and_little_memory() -> None:
     assert 47_000 < lag.oldest <= 50_000
 
 
-def test_what_was_seen_is_a_metric() -> None:
-    Lag("mutations.shown").saw(0.0, {FIRST: 4}, {FIRST: 1})
+def told() -> list[float | None]:
+    gauges = (lagging.RECORDS, lagging.OLDEST)
+    return [REGISTRY.get_sample_value(gauge._name, {"topic": "mutations.shown"}) for gauge in gauges]
 
-    assert REGISTRY.get_sample_value(f"{lagging.RECORDS._name}", {"topic": "mutations.shown"}) == 3
+
+def test_what_was_seen_is_a_metric_and_what_is_unknown_is_none() -> None:
+    lag = Lag("mutations.shown")
+    lag.unknown()
+    lag.saw(0.0, {FIRST: 4}, {FIRST: 1})
+    lag.saw(5.0, {FIRST: 4}, {FIRST: 1})
+    assert told() == [3, 5]
+
+    lag.unknown()
+    assert told() == [None, None]
+
+    lag.saw(65.0, {FIRST: 4}, {FIRST: 1})
+    assert told() == [3, 65]

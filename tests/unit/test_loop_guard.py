@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from shared import loop_guard
 from shared.loop_guard import LoopGuard
 
 
@@ -66,14 +65,9 @@ def broken(*_: object) -> list[str]:
 
 @pytest.mark.parametrize("telling", [blocked, broken])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_the_process_ends_also_when_the_stack_can_not_be_told(
-    telling: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop_guard, "EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(loop_guard, "TELLING_SECONDS", 0.05)
-    monkeypatch.setattr("traceback.format_stack", telling)
+async def test_the_process_ends_also_when_the_stack_can_not_be_told(telling: Callable[..., list[str]]) -> None:
     ended = threading.Event()
-    looking = LoopGuard(asyncio.get_running_loop(), 3, lambda code: ended.set())
+    looking = LoopGuard(asyncio.get_running_loop(), 3, lambda code: ended.set(), 0.01, 0.05, telling)
     looking.leave_within(0)
     looking.start()
 

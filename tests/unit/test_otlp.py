@@ -59,6 +59,26 @@ async def test_leaving_does_not_wait_for_a_collector_that_never_answers(listens:
     server.close()
 
 
+async def test_the_collector_gets_our_headers_and_none_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        monkeypatch.setenv(name, "x-of-another=its-key,x-key=its-key")
+    heads = asyncio.Queue[bytes]()
+
+    async def collect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with asyncio.timeout(10), await asyncio.start_server(collect, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = EngineSettings.model_validate({"otlp_endpoint": endpoint, "otlp_headers": "x-key=ours"})
+        async with exporting(settings, "test"):
+            with span("accept"):
+                pass
+        head = await heads.get()
+    assert b"x-key: ours" in head
+    assert b"its-key" not in head
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -1,14 +1,13 @@
 """When the object store counts as away: it does not answer, or says that it can't work, until it has worked again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from aiohttp import ClientConnectionError
 
-from shared import blobs, s3_requests
 from shared.blobs import S3Blobs
-from shared.dependencies import Dependencies
+from shared.dependencies import DEPENDENCIES
 from shared.errors import DependencyUnavailable
 from shared.s3_requests import Answer
 
@@ -31,34 +30,38 @@ class Store:
         return self
 
 
-@pytest.fixture
-def dependencies(monkeypatch: pytest.MonkeyPatch) -> Dependencies:
-    seen = Dependencies()
-    for module in (blobs, s3_requests):
-        monkeypatch.setattr(module, "DEPENDENCIES", seen)
-    return seen
+@pytest.fixture(autouse=True)
+def there() -> Iterator[None]:
+    """Before a test, and after it: what a process notes is shared by all its tests."""
+    DEPENDENCIES.answered("s3")
+    yield
+    DEPENDENCIES.answered("s3")
+
+
+def away() -> bool:
+    return DEPENDENCIES.lost("s3") > 0
 
 
 def opened(store: Any) -> S3Blobs:
     return S3Blobs(store, store, "bucket", "us-east-1", "http://127.0.0.1:1/bucket")
 
 
-async def test_a_list_that_works_again_ends_its_absence(dependencies: Dependencies) -> None:
+async def test_a_list_that_works_again_ends_its_absence() -> None:
     store = Store()
     store.there = False
     with pytest.raises(DependencyUnavailable):
         [each async for each in opened(store).list("staging/")]
-    assert dependencies.any_lost()
+    assert away()
     store.there = True
 
     assert [each async for each in opened(store).list("staging/")] == []
-    assert not dependencies.any_lost()
+    assert not away()
 
 
-async def test_a_store_that_refuses_its_work_is_away(dependencies: Dependencies) -> None:
+async def test_a_store_that_refuses_its_work_is_away() -> None:
     store = Store()
     store.status = 403
     with pytest.raises(DependencyUnavailable):
         await opened(store).put("records/a", b"a", 1)
 
-    assert dependencies.any_lost()
+    assert away()

@@ -1,15 +1,15 @@
 """The watchdog on a clock of its own: when a consumer is stuck, and when it is not."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain, repeat
-from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
+from prometheus_client import REGISTRY
 
-from shared import watchdog as watching
 from shared.errors import DependencyUnavailable
+from shared.process import background
 from shared.watchdog import HUNG_SECONDS, SAID_SECONDS, STUCK_SECONDS, Watchdog
 
 OURS, THEIRS = TopicPartition("mutations.accepted", 0), TopicPartition("mutations.accepted", 1)
@@ -126,29 +126,43 @@ async def test_slow_work_that_has_just_ended_is_not_stuck_before_its_commit() ->
     assert not await watchdog.stuck(LATER + 1)
 
 
-@pytest.mark.parametrize(("pause", "looks"), [(5.0, 12), (3600.0, 1)])
-async def test_time_during_which_the_process_was_stopped_does_not_count(
-    pause: float, looks: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("looks", "stuck"), [(range(5, 61, 5), True), ([5, 3605, 3610], False)])
+async def test_time_during_which_the_process_was_stopped_does_not_count(looks: Iterable[int], stuck: bool) -> None:
     """An hour at once is a stop; a minute in steps of five seconds is stuck."""
-    now, told = 0.0, list[float]()
-    pauses = chain([5.0], repeat(pause, looks), repeat(0.0))
+    told = list[int]()
+    watchdog = Watchdog(Offsets(), OURS.topic, Consumer(), lambda: told.append(1))  # type: ignore[arg-type]
+    for now in looks:
+        await watchdog.look(now)
 
-    async def sleep(_: float) -> None:
-        nonlocal now
-        now += next(pauses)
-        await real_sleep(0)
+    assert bool(told) is stuck
 
-    real_sleep = asyncio.sleep
-    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: now))
-    watchdog = Watchdog(Offsets(), OURS.topic, Consumer(), lambda: told.append(now))  # type: ignore[arg-type]
-    monkeypatch.setattr(watching, "asyncio", SimpleNamespace(sleep=sleep))
-    running = asyncio.create_task(watchdog.run())
-    for _ in range(50):
-        await real_sleep(0)
-    running.cancel()
 
-    assert bool(told) is (looks > 1)
+def lag_told() -> float | None:
+    return REGISTRY.get_sample_value("engine_consumer_lag_records", {"topic": OURS.topic})
+
+
+async def test_lag_is_told_only_while_the_broker_answers() -> None:
+    offsets = Offsets()
+    _, watchdog = await seen(offsets, Consumer())
+    assert lag_told() == 5
+
+    offsets.away = True
+    await watchdog.look(1.0)
+    assert lag_told() is None
+    await watchdog.look(2.0)
+
+    offsets.away = False
+    await watchdog.look(3.0)
+    assert lag_told() == 5
+
+
+async def test_a_watchdog_that_has_ended_tells_of_no_lag() -> None:
+    _, watchdog = await seen(Offsets(), Consumer())
+    async with background(watchdog.run, on_failure=pytest.fail):
+        await asyncio.sleep(0)
+        assert lag_told() == 5
+
+    assert lag_told() is None
 
 
 async def test_a_log_that_is_shorter_than_what_was_committed_holds_what_has_come_since() -> None:

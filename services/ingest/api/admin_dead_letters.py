@@ -9,11 +9,10 @@ from starlette.responses import Response
 from services.ingest.api import answers, audit, parameters
 from services.ingest.api.describe import administer, parameter
 from services.ingest.api.gateway import admitted, payload_of
-from services.ingest.letters import Chosen
+from services.ingest.letters import Chosen, Replayed, target_of
 from services.ingest.operator_payloads import ReplayPayload
 from services.ingest.problems import Problem
 from shared import limits
-from shared.errors import DependencyUnavailable
 
 router = APIRouter(prefix="/admin/dead-letters", tags=["administration"])
 SHOWN: Final = 50
@@ -48,26 +47,27 @@ async def replay(request: Request) -> Response:
     """Key, bytes and own headers as they were, to the topic they came from. Safe to repeat: effects are idempotent.
 
     The letters stay where they are; what can't be worked off this time either becomes another letter. Letters of one
-    record are replayed as one.
+    record are replayed as one. An answer looks at 10,000 letters at most, the oldest first, ten seconds long: to go on,
+    send its `next` as `parts`.
     """
     gateway = await admitted(request)
     payload = await payload_of(request, gateway, ReplayPayload)
     places = {(one[0], one[1]) for one in payload.offsets} if payload.offsets is not None else None
-    chosen = Chosen(payload.reason, places)
-    topic = request.path_params["topic"]
-    wanted = {"reason": payload.reason, "offsets": len(payload.offsets or ())}
+    parts = [(one[0], one[1], one[2]) for one in payload.parts] if payload.parts is not None else None
+    chosen = Chosen(payload.reason, places, parts)
+    topic, done = request.path_params["topic"], Replayed()
+    wanted = {"reason": payload.reason, "offsets": len(payload.offsets or ()), "parts": len(parts or ())}
+    broke_off = True
     try:
-        done = await gateway.oversight.letters.replay(topic, chosen, payload.dry_run)
-    except DependencyUnavailable:
-        if not payload.dry_run:
-            audit.replayed(request, topic, wanted, None)
-        raise
-    if done is None:
+        known = await gateway.oversight.letters.replay(topic, chosen, payload.dry_run, done)
+        broke_off = False
+    finally:  # also where the broker went away or a bug of ours was met: what went out, went out
+        if not payload.dry_run and (broke_off or known):
+            audit.replayed(request, topic, wanted, done.letters, broke_off)
+    if not known:
         raise _unknown()
-    if not payload.dry_run:
-        audit.replayed(request, topic, wanted, done.letters)
-    counted = {"count": done.letters, "dryRun": payload.dry_run, "target": done.target, "complete": done.complete}
-    return answers.found(request, counted)
+    counted = {"count": done.letters, "dryRun": payload.dry_run, "target": target_of(topic)}
+    return answers.found(request, counted | {"complete": not done.left, "next": done.left})
 
 
 def _unknown() -> Problem:

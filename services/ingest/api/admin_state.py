@@ -2,7 +2,8 @@
 (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import orjson
@@ -18,7 +19,7 @@ from services.ingest.problems import Problem
 
 router = APIRouter(prefix="/admin/state", tags=["administration"])
 EVERY_SECONDS: Final = 2.0
-LASTS_SECONDS: Final = 600.0  # then the client comes again, and its key is looked at again
+LASTS_SECONDS: Final = 600.0  # then the client comes again
 RETRY_MS: Final = 1000
 HEADERS: Final = answers.NO_STORE | {"X-Accel-Buffering": "no"}  # or a proxy would collect events
 
@@ -33,17 +34,18 @@ async def state(request: Request) -> Response:
 @router.get("/events", **watched("Watch how the engine stands"))
 async def events(request: Request) -> Response:
     """`data` of the same, every two seconds, as server-sent events (`event: state`)."""
-    return StateStream(await admitted(request))
+    gateway = await admitted(request)
+    return StateStream(gateway, partial(gateway.still_admits, request))
 
 
 class StateStream(Response):
-    """Writes events while its client listens, and this process stays."""
+    """Writes events while its client listens, its key lives, and this process stays."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, admitted: Callable[[], Awaitable[bool]]) -> None:
         self.status_code, self.background = 200, None
-        self._gateway = gateway
+        self._gateway, self._admitted = gateway, admitted
         self.init_headers(HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +73,8 @@ class StateStream(Response):
         yield b"retry: %d\n\n" % RETRY_MS
         while self._gateway.ready():
             standing = await self._gateway.oversight.standing.look()
+            if not await self._admitted():
+                return
             yield b"event: state\ndata: " + orjson.dumps(standing, option=answers.JSON_OPTIONS) + b"\n\n"
             if not self._gateway.ready() or clock() >= until:
                 return

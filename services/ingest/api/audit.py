@@ -17,10 +17,10 @@ def resent(request: Request, chosen: dict[str, Any], ids: list[str], count: int)
     log.info("callbacks.resent", **who, chosen=chosen, mutations=ids[:NAMED], count=count)
 
 
-def replayed(request: Request, topic: str, chosen: dict[str, Any], count: int | None) -> None:
-    """Dead letters were replayed; `count` is None where that broke off, so that some may have been."""
+def replayed(request: Request, topic: str, chosen: dict[str, Any], count: int, broke_off: bool) -> None:
+    """Dead letters were replayed; where that broke off, one more than `count` may have been."""
     who = {"operator": _operator(request), "request_id": request.state.request_id}
-    log.info("letters.replayed", **who, topic=topic, chosen=chosen, count=count)
+    log.info("letters.replayed", **who, topic=topic, chosen=chosen, count=count, broke_off=broke_off)
 
 
 def _operator(request: Request) -> str | None:

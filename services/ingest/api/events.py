@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import orjson
@@ -29,8 +30,9 @@ LAST: Final = "Last-Event-ID"
 async def events(request: Request) -> Response:
     """An event for each state that a mutation reaches, the present one first; the stream ends behind the last one.
 
-    It also ends after a few minutes, and when the gateway is being restarted: come again with `Last-Event-ID`, and
-    nothing is repeated. 204: nothing is left to be told. The events of several records share one stream.
+    It also ends after a few minutes, when its key is revoked, and when the gateway is being restarted: come again with
+    `Last-Event-ID`, and nothing is repeated. 204: nothing is left to be told. The events of several records share one
+    stream.
     """
     gateway = gateway_of(request)
     caller = await gateway.caller(request)
@@ -38,7 +40,7 @@ async def events(request: Request) -> Response:
     told = _told(request.headers.get(LAST), documents)
     if all(each == ENDED for each in told.values()):
         return answers.gone()
-    return EventStream(gateway.watches, caller, documents, told)
+    return EventStream(gateway.watches, caller, documents, told, partial(gateway.still_admits, request))
 
 
 def _told(last: str | None, documents: Sequence[MutationDocument]) -> dict[str, int]:
@@ -60,10 +62,16 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, watches: Watches, caller: Caller, documents: Sequence[MutationDocument], told: dict[str, int]
+        self,
+        watches: Watches,
+        caller: Caller,
+        documents: Sequence[MutationDocument],
+        told: dict[str, int],
+        admitted: Callable[[], Awaitable[bool]],
     ) -> None:
         self.status_code, self.background = 200, None
         self._watches, self._caller, self._documents, self._told = watches, caller, documents, told
+        self._admitted = admitted
         self.init_headers(HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +97,10 @@ class EventStream(Response):
                     yield self._event(document)
             if not watch.open or watch.over or clock() >= until:
                 return
-            if not await watch.news(min(pace.alive, until - clock())):
+            news = await watch.news(min(pace.alive, until - clock()))
+            if not await self._admitted():
+                return
+            if not news:
                 yield ": still waiting\n\n"
 
     def _event(self, document: MutationDocument) -> str:

@@ -25,6 +25,7 @@ from services.ingest.validation import P, validated
 from services.ingest.watches import Watches
 from shared import limits
 from shared.addresses import EgressPolicy
+from shared.errors import DependencyUnavailable
 from shared.tenants import KeyHolder
 from shared.urls import UrlRefused, check_url
 
@@ -66,6 +67,13 @@ class Gateway:
         """Raises Problem unauthorized, rate_limited or forbidden, unless an administrator calls; checks as `caller`."""
         require_admin(await self._admitted(request))
         parameters.check_known(request)
+
+    async def still_admits(self, request: Request) -> bool:
+        """Whether the key of this request, which was right, lives; it counts as alive while nobody can be asked."""
+        try:
+            return await self.keys.authenticate(request.headers.get("x-api-key", "")) is not None
+        except DependencyUnavailable:
+            return True
 
     async def _admitted(self, request: Request) -> KeyHolder:
         holder = await authenticated(self.keys, request.headers.get("x-api-key"))

@@ -72,10 +72,11 @@ class Letters(Answer):
 
 
 class Replay(Count):
-    """Where to; `complete`: all were looked at within time and number."""
+    """Where to; `complete`: all were looked at within time and number; `next`: the parts that were not."""
 
     target: str
     complete: bool
+    next: list[list[int]]
 
 
 class DeliveriesAnswer(Enveloped):

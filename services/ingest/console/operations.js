@@ -224,16 +224,24 @@ const place = (letter) => `${letter.partition}:${letter.offset}`;
 
 /** Replay, after a dry run has said how many go where. */
 const replay = (topic, which, words, context, load) => doing(words, async () => {
-  const ask = (dryRun) => context.call("POST", `admin/dead-letters/${encodeURIComponent(topic)}/replay`, { body: { ...which, dryRun }, seconds: PATIENT_SECONDS });
+  const ask = async (dryRun) => {
+    for (let all = 0, parts; ; ) {
+      const said = await context.call("POST", `admin/dead-letters/${encodeURIComponent(topic)}/replay`, { body: { ...which, parts, dryRun }, seconds: PATIENT_SECONDS });
+      all += said.count;
+      if (said.complete || String(said.next) === String(parts)) return { ...said, count: all };
+      parts = said.next; // each answer goes on where the one before has stopped, as long as it gets on
+      say(`${counted(all, "record")} so far.`);
+    }
+  };
   const { count: found, target, complete } = await ask(true);
   const what = counted(found, "record");
-  if (!found) return void (await confirm("Nothing to replay", { no: "Close" }, h("p", {}, "Their topic has let them go.")));
+  if (!found) return void (await confirm("Nothing to replay", { no: "Close" }, h("p", {}, complete ? "Their topic has let them go." : "Kafka gave none of them in time: try again.")));
   const agreed = await confirm(`Replay ${what}?`, { yes: `Replay ${what}` }, h("p", {}, "Their bytes go unchanged to ", code(target ?? "the topic they came from"), ". The letters stay here; what fails again becomes another one. Letters of one record count once."),
-    !complete && h("p", {}, "Not all letters were looked at: there are older ones, or the time was over."));
+    !complete && h("p", {}, "Not all letters were looked at: Kafka gave no more of them."));
   if (!agreed) return;
   const done = await ask(false);
   say(`${counted(done.count, "record")} replayed.`);
-  if (!done.complete) await confirm("Not all letters were looked at", { no: "Close" }, h("p", {}, `${counted(done.count, "record")} went to `, code(done.target), ". There are older letters, or the time was over: replay a single reason, or use the command line with offsets."));
+  if (!done.complete) await confirm("Not all letters were looked at", { no: "Close" }, h("p", {}, `${counted(done.count, "record")} went to `, code(done.target), `. Kafka gave none from ${done.next.map(([partition, offset]) => `${partition}:${offset}`).join(", ")} on: replay again when it does.`));
   await load();
   for (const ms of AGAIN_MS) {
     const later = setTimeout(() => load().catch(() => {}), ms); // what can't be shown then is shown as it was
