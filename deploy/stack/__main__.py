@@ -38,7 +38,8 @@ def main(words: list[str] | None = None) -> int:
     if given.port:
         ports.choose("http", given.port)
     services = () if given.servers_only else given.services
-    options = Options(given.allow_loopback, given.broker, services, _by_service(given.env), given.longest_pause)
+    env = _by_service(given.env)
+    options = Options(given.allow_loopback, given.broker, services, env, given.longest_pause, given.brokers)
     say = partial(_say, sys.stderr if given.json else sys.stdout)
     return asyncio.run(_run(Supervisor(options, state, ports, say), given, say))
 
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--state-dir", type=Path, default=Path(".run"), help="what outlives a run (default .run)")
     run.add_argument("--allow-loopback", action="store_true", help="let file and callback URLs point to this machine")
     run.add_argument("--broker", choices=("tansu", "kafka"), default="tansu", help="kafka: Apache Kafka, needs Java")
+    run.add_argument("--brokers", type=int, default=1, help="of Apache Kafka: further ones join the first")
     run.add_argument("--servers-only", action="store_true", help="initialised, but without our services")
     run.add_argument("--services", type=_services, default=SERVICES, metavar="NAME,…", help="these of ours only")
     run.add_argument("--env", action="append", default=[], metavar="SERVICE:NAME=VALUE", help="a variable more")

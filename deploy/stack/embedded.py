@@ -39,12 +39,13 @@ class EmbeddedStack:
         services: Sequence[str] = SERVICES,
         ready_seconds: float = 180.0,
         longest_pause: float = 10.0,
+        brokers: int = 1,
     ) -> None:
         self.state_dir = Path(state_dir).resolve()
         self._console = self.state_dir / "console.log"
         self._ready_seconds = ready_seconds
         self._arguments = ["run", f"--port={port}", f"--state-dir={self.state_dir}", f"--broker={broker}", "--lifeline"]
-        self._arguments += [f"--longest-pause={longest_pause}"]
+        self._arguments += [f"--longest-pause={longest_pause}", f"--brokers={brokers}"]
         self._arguments += ["--allow-loopback"] if allow_loopback else []
         self._arguments += ["--servers-only"] if servers_only else [f"--services={','.join(services)}"]
         self._arguments += [f"--env={s}:{k}={v}" for s, more in (env or {}).items() for k, v in more.items()]

@@ -1,4 +1,7 @@
-"""Apache Kafka in Tansu's place (`--broker kafka`): jars from Maven, one JVM, broker and controller in one."""
+"""Apache Kafka in Tansu's place (`--broker kafka`): jars from Maven, one JVM, broker and controller in one.
+
+With `--brokers 3` two more brokers join it: clients see a cluster whose partitions have different leaders.
+"""
 
 import base64
 import shutil
@@ -28,36 +31,46 @@ FEW_PARTITIONS: Final = {"offsets.topic.num.partitions": 4, "transaction.state.l
 
 
 def apache_kafka(
-    ports: Ports, directory: Path, more: Mapping[str, object] | None = None, users: Sequence[str] = ()
+    ports: Ports, directory: Path, more: Mapping[str, object] | None = None, users: Sequence[str] = (), node: int = 1
 ) -> ChildSpec:
     """Fetch the jars once, format the storage once; raises ChildFailed with what is missing.
 
-    `more` are broker settings that replace these; `users` are SCRAM users as StorageTool takes them.
+    `more` are broker settings that replace these; `users` are SCRAM users as StorageTool takes them. A `node` beyond
+    the first joins it, and has its `directory` beside that one.
     """
     if not shutil.which("java"):
         raise ChildFailed("--broker kafka needs Java 17 or later: `java` was not found.")
     _fetch_jars()
     directory.mkdir(exist_ok=True)
     properties = directory / "server.properties"
-    settings = _settings(ports, directory) | dict(more or {})
+    settings = _settings(ports, directory) | (_joining(ports, node) if node > 1 else {}) | dict(more or {})
     properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     java = ["java", *JVM, QUIET, "-cp", f"{JARS}/*"]
     if not (directory / "log" / "meta.properties").exists():
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        _run(
-            [
-                *java,
-                "kafka.tools.StorageTool",
-                "format",
-                "--standalone",
-                f"--cluster-id={cluster}",
-                "-c",
-                str(properties),
-                *(part for user in users for part in ("--add-scram", user)),
-            ]
-        )
+        first = ["--standalone", *(part for user in users for part in ("--add-scram", user))]
+        how = first if node == 1 else ["--no-initial-controllers"]
+        cluster = f"--cluster-id={_cluster(directory.with_name('kafka'))}"
+        _run([*java, "kafka.tools.StorageTool", "format", cluster, "-c", str(properties), *how])
+    name = _name(node)
     argv = [*java, "kafka.Kafka", str(properties)]
-    return ChildSpec("kafka", argv, server_env(), partial(accepts, ports["kafka"]), grace_seconds=15)
+    return ChildSpec(name, argv, server_env(), partial(accepts, ports[name]), grace_seconds=15)
+
+
+def _name(node: int) -> str:
+    return "kafka" if node == 1 else f"kafka-{node}"
+
+
+def _joining(ports: Ports, node: int) -> dict[str, object]:
+    client = f"PLAINTEXT://{LOOPBACK}:{ports[_name(node)]}"
+    return {"process.roles": "broker", "node.id": node, "listeners": client, "advertised.listeners": client}
+
+
+def _cluster(first: Path) -> str:
+    """The id that the first node's storage has, or a new one for it."""
+    formatted = first / "log" / "meta.properties"
+    if formatted.exists():
+        return formatted.read_text().partition("cluster.id=")[2].split()[0]
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
 def _settings(ports: Ports, directory: Path) -> dict[str, object]:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from deploy.admin.init import initialise, initialise_topics
@@ -35,6 +36,7 @@ class Options:
     services: Sequence[str] = SERVICES
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     longest_pause: float = 10.0  # seconds before what keeps ending is started again
+    brokers: int = 1  # of Apache Kafka
 
 
 class Supervisor:
@@ -73,19 +75,24 @@ class Supervisor:
         await asyncio.gather(
             *(self._children[name].stop() for name in self._options.services if name in self._children)
         )
-        for name in SERVERS:
-            if name in self._children:
-                await self._children[name].stop()
+        for child in self._servers():
+            await child.stop()
+
+    def _servers(self) -> list[Child]:
+        """In the order in which they are stopped: further brokers before the one that they have joined."""
+        brokers = sorted((name for name in self._children if name.startswith("kafka")), reverse=True)
+        return [self._children[name] for name in (*brokers, *SERVERS[1:]) if name in self._children]
 
     async def _server_specs(self) -> list[ChildSpec]:
         root = self._state.root
-        kafka = (
-            tansu(self._ports)
-            if self._forgetful
-            else await asyncio.to_thread(apache_kafka, self._ports, root / "kafka")
-        )
+        kafka = [tansu(self._ports)] if self._forgetful else await asyncio.to_thread(self._kafka, root)
         store = seaweedfs(self._ports, root / "s3", *self._state.s3_keys())
-        return [kafka, secantusdb(self._ports, root / "mongodb"), store]
+        return [*kafka, secantusdb(self._ports, root / "mongodb"), store]
+
+    def _kafka(self, root: Path) -> list[ChildSpec]:
+        more = range(2, self._options.brokers + 1)
+        first = apache_kafka(self._ports, root / "kafka")
+        return [first, *(apache_kafka(self._ports, root / f"kafka-{node}", node=node) for node in more)]
 
     async def _begin_all(self, specs: list[ChildSpec], tries: int) -> None:
         try:

@@ -25,6 +25,7 @@ RESTART_SHARE: Final = 0.2  # of changes: one of the four leaves, and its superv
 KILL_SHARE: Final = 0.3  # of leaves
 JOINING: Final = ("storage", "fetcher", "notifier", "ingest")  # in turn
 DYNAMIC: Final = {"ENGINE_KAFKA_INSTANCE_ID": ""}
+BROKERS: Final = 3  # in the long form: with more than one, records come from one while another is still asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ async def play(run: Run) -> Findings:
     ports = Ports(run.directory / "ports.json")  # the same that the stack will take
     async with Proxy(LOOPBACK, ports["s3"]) as proxy:
         slow_store = {"ENGINE_S3_ENDPOINT": f"http://{LOOPBACK}:{proxy.port}"}
-        async with open_world(run, {"storage": slow_store, "fetcher": slow_store}) as world:
+        brokers = 1 if run.short else BROKERS
+        async with open_world(run, {"storage": slow_store, "fetcher": slow_store}, brokers=brokers) as world:
             store = SlowStore(proxy)
             load, crowd = Load(world, size.mutations, size.mutations / size.seconds), Crowd(world, size, store)
             run.counted["joins and leaves"] = lambda: f"{crowd.changes} of {size.changes}"

@@ -173,13 +173,20 @@ def torture_env(points: Path, more: Env | None = None) -> dict[str, dict[str, st
 
 
 @asynccontextmanager
-async def open_world(run: Run, env: Env | None = None, services: Sequence[str] = SERVICES) -> AsyncIterator[World]:
-    """A ready stack in the run's directory; `env` adds variables by service. All of it has ended after the block."""
+async def open_world(
+    run: Run, env: Env | None = None, services: Sequence[str] = SERVICES, brokers: int = 1
+) -> AsyncIterator[World]:
+    """A ready stack in the run's directory; `env` adds variables by service. All of it has ended after the block.
+
+    `brokers` are those of Apache Kafka.
+    """
     points = run.directory / "points"
     points.mkdir(exist_ok=True)
     every = torture_env(points, env)
     mine = {name: every[name] for name in services}
-    stack = EmbeddedStack(run.directory, broker=run.broker, env=mine, services=services, longest_pause=1.0)
+    stack = EmbeddedStack(
+        run.directory, broker=run.broker, env=mine, services=services, longest_pause=1.0, brokers=brokers
+    )
     async with stack, open_client(stack.handle) as client:
         world = World(run, stack, client, run.rng(), points, every)
         try:
