@@ -18,14 +18,13 @@ from tests.torture.scenario import Findings, Run
 from tests.torture.slowness import SlowStore, slowness
 from tests.torture.verdict import judge
 from tests.torture.watch import watching
-from tests.torture.world import READY_SECONDS, World, open_world
+from tests.torture.world import BROKERS, READY_SECONDS, World, open_world
 
 MOST: Final = 5  # replicas beside the four that are always there
 RESTART_SHARE: Final = 0.2  # of changes: one of the four leaves, and its supervisor brings it back
 KILL_SHARE: Final = 0.3  # of leaves
 JOINING: Final = ("storage", "fetcher", "notifier", "ingest")  # in turn
 DYNAMIC: Final = {"ENGINE_KAFKA_INSTANCE_ID": ""}
-BROKERS: Final = 3  # in the long form: with more than one, records come from one while another is still asked
 
 
 @dataclass(frozen=True, slots=True)

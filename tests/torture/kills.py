@@ -13,7 +13,7 @@ from tests.torture.load import Load
 from tests.torture.scenario import Findings, Run
 from tests.torture.verdict import judge
 from tests.torture.watch import watching
-from tests.torture.world import QUICK_SWEEPS, READY_SECONDS, World, open_world
+from tests.torture.world import BROKERS, QUICK_SWEEPS, READY_SECONDS, World, open_world
 
 RANDOM_SHARE: Final = 0.2
 LONGEST_LIFE: Final = 3.0  # seconds of work between two kills of a service
@@ -84,7 +84,8 @@ class Killer:
 async def play(run: Run) -> Findings:
     """See the module."""
     size, findings = (SHORT if run.short else LONG), Findings()
-    async with open_world(run, QUICK_SWEEPS if run.short else None) as world:
+    own, brokers = (QUICK_SWEEPS, 1) if run.short else (None, BROKERS)
+    async with open_world(run, own, brokers=brokers) as world:
         load = Load(world, size.mutations, size.per_second)
         killer = Killer(world, PointFaults(world, "SIGKILL"), size.kills)
         run.counted["kills"] = lambda: f"{killer.kills} of {size.kills}"

@@ -63,6 +63,7 @@ QUICK_SWEEPS: Final = {
     }
 }
 READY_SECONDS: Final = 60.0
+BROKERS: Final = 3  # in long forms: with more than one, records come from one while another is still asked
 
 
 @dataclass
