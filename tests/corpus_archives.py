@@ -1,9 +1,11 @@
 """Builds archives in the forms that programs write them, and archives that lie about themselves."""
 
 import io
+import random
 import struct
 import zipfile
 
+from shared.limits import KIB, MIB, OOXML
 from tests.corpus import archive, listing, ooxml
 
 LOCAL, CENTRAL, END = b"PK\3\4", b"PK\1\2", b"PK\5\6"
@@ -86,6 +88,15 @@ def two_directories() -> bytes:
     content = bytearray(plain[:end] + plain[directory:])
     struct.pack_into("<I", content, len(content) - 22 + END_OFFSET, directory)
     return bytes(content)
+
+
+def stuffed(filling: str) -> bytes:
+    """A docx of a few KiB whose listing is nearly as long as it may be: this, again and again, before the main part."""
+    honest = listing(("word/document.xml", f"{OOXML}.wordprocessingml.document.main+xml"))
+    types = honest.replace("<Default", filling * ((MIB - 2 * KIB) // len(filling)) + "<Default")
+    return archive(
+        {"[Content_Types].xml": types, "word/document.xml": "<x/>", "word/a.png": random.Random(1).randbytes(16 * KIB)}
+    )
 
 
 def wrong_checksum() -> bytes:

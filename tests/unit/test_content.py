@@ -18,10 +18,10 @@ from shared.content.judge import Accepted, Source, Verdict, in_file, in_memory, 
 from shared.content.media_types import named
 from shared.errors import OUTCOME_CODES, BlobMissing
 from shared.events import FileError
-from shared.limits import ACCEPTED_TYPES, KIB, MIB, TEMPORARY_TYPES
+from shared.limits import ACCEPTED_TYPES, KIB, MIB, OOXML, TEMPORARY_TYPES
 from tests import corpus, corpus_archives, corpus_pictures
 from tests.corpus_fakes import FAKES, POLYGLOTS
-from tests.corpus_samples import DOC, DOCX, MISMATCH, SAMPLES, UNSAFE, UNSUPPORTED, UPLOADS, Sample
+from tests.corpus_samples import DOC, DOCX, MISMATCH, SAMPLES, UNSAFE, UNSUPPORTED, UPLOADS, XLSX, Sample
 from tests.corpus_variants import UPLOAD_VARIANTS, VARIANTS
 
 RECORDS = [*SAMPLES, *VARIANTS, *FAKES]
@@ -117,6 +117,12 @@ async def test_of_a_large_file_only_what_is_needed_is_read() -> None:
     assert sum(lengths) <= 200 * KIB
 
 
+def _long_names(element: str) -> bytes:
+    """A start tag of 60 KiB whose attributes are 90 MB of names, when their namespace is written out for each."""
+    names = " ".join(f"a:b{n}=''" for n in range(3000))
+    return f"{element} xmlns:a='{'u' * 30_000}' {names}>".encode()
+
+
 BOMBS = [
     corpus.bomb(2),
     corpus.bomb(70),
@@ -131,6 +137,13 @@ BOMBS = [
     corpus_pictures.png_of(2**31 - 1, 2**31 - 1),
     b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "' + b"b" * MIB + b'">]><a>&b;&b;</a>',
     b"[" * (200 * KIB),
+    corpus_archives.stuffed("<Override/>"),
+    corpus_archives.stuffed("<Override PartName='/a' ContentType='b'/>"),
+    corpus_archives.stuffed("<Override " + "PartName='' " * 1000 + "/>"),
+    corpus_archives.stuffed("<Override " + "PartName='' " * 80_000 + "/>"),
+    corpus_archives.stuffed(f"<Override PartName='/a' ContentType='{OOXML}.wordprocessingml.document.main+xml'/>"),
+    _long_names("<svg xmlns='http://www.w3.org/2000/svg' "),
+    _long_names("<html "),
 ]
 
 
@@ -154,6 +167,15 @@ async def test_a_long_directory_is_read_whole() -> None:
     source, _ = staged(corpus.ooxml("docx", many))
     assert source.size > MIB
     assert label(await judge(source, "cv.docx", None)) == f"{DOCX} match"
+
+
+async def test_a_long_listing_is_read_whole() -> None:
+    sheets = [f"xl/worksheets/sheet{n}.xml" for n in range(3000)]
+    book, sheet = (f"{OOXML}.spreadsheetml.{kind}+xml" for kind in ("sheet.main", "worksheet"))
+    types = corpus.listing(*((name, sheet) for name in sheets), ("xl/workbook.xml", book))
+    assert len(types) > 256 * KIB
+    content = corpus.archive({"[Content_Types].xml": types, "xl/workbook.xml": "<x/>"} | dict.fromkeys(sheets, "<x/>"))
+    assert label(await judge(in_memory(content), "a.xlsx", None)) == f"{XLSX} match"
 
 
 async def test_a_directory_is_parsed_beside_the_event_loop() -> None:
@@ -209,6 +231,7 @@ async def test_other_types_may_be_accepted_elsewhere() -> None:
         (corpus.ole("WordDocument", "Macros"), "macros"),
         (corpus_pictures.png_of(100_000, 100_000), "1,000,000,000 points"),
         (corpus.ole("WordDocument", "Workbook"), "several kinds"),
+        (corpus_archives.listed(*[("word/document.xml", f"{DOCX}.main+xml")] * 9), "main parts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
