@@ -39,7 +39,8 @@ class Watchdog:
     """Stuck: our partitions have lag, nothing is in hand here, and nothing of them was committed for 45 s.
 
     With something in hand: nothing for five minutes, though none of our servers is `lost`. Who has no partition
-    watches all of them: a group may have lost its members without anybody's notice.
+    watches all of them: a group may have lost its members without anybody's notice. While a server is lost it does not:
+    whoever has the partitions may well wait with something in hand.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Watchdog:
         topic: Topic,
         watched: Watched,
         on_stuck: Callable[[], None],
-        lost: Callable[[], bool] = lambda: True,
+        lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self._offsets, self._topic, self._watched, self._on_stuck = offsets, topic, watched, on_stuck
         self._lost = lost
@@ -99,9 +100,10 @@ class Watchdog:
         self._behind = ", ".join(told)
         if moved := not behind or reached != self._seen:
             self._seen, self._ends = reached, ends
-        if moved or not self._watched.idle:
+        lost = self._lost()
+        if moved or not self._watched.idle or (lost and not self._watched.assigned):
             self._idle_since = now
-        if moved or self._lost():
+        if moved or lost:
             self._unmoved_since = now
         return now - self._idle_since > STUCK_SECONDS or now - self._unmoved_since > HUNG_SECONDS
 

@@ -80,6 +80,15 @@ async def test_who_has_no_partition_watches_all() -> None:
     assert await watchdog.stuck(LATER)
 
 
+@pytest.mark.parametrize("lost", [False, True])
+async def test_who_has_no_partition_does_not_leave_because_others_wait_for_a_server_that_is_away(lost: bool) -> None:
+    watchdog = Watchdog(Offsets(), OURS.topic, Consumer(assigned=set()), lambda: None, lambda: lost)  # type: ignore[arg-type]
+    assert not await watchdog.stuck(0.0)
+
+    assert await watchdog.stuck(LATER) is not lost
+    assert bool(watchdog.reason()) is not lost
+
+
 @pytest.mark.parametrize("away_at", [1.0, LATER])
 async def test_an_absent_broker_is_no_reason_to_leave(away_at: float) -> None:
     offsets = Offsets()
