@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -30,7 +29,29 @@ METADATA_SECONDS: Final = 300.0
 HEARTBEATS: Final = 10  # in a session
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
-OnBatch = Callable[[tuple[Record, ...], AIOKafkaConsumer], Awaitable[None]]
+
+
+class Consuming(Protocol):
+    """Works off what comes of a topic; it is asked by one task, so never twice at a time."""
+
+    async def on_poll(self, positions: dict[TopicPartition, int], consumer: AIOKafkaConsumer) -> None:
+        """More is asked for: all records before these positions were handed to `on_batch`, and that has returned.
+
+        Not every offset holds a record: transactions end with markers, and what was aborted or compacted is left out.
+        """
+        ...
+
+    async def on_batch(self, records: tuple[Record, ...], consumer: AIOKafkaConsumer) -> None:
+        """Work them off, and commit when it is done."""
+        ...
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Ours no longer."""
+        ...
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """All that are ours from now on."""
+        ...
 
 
 class _WaitingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
@@ -39,8 +60,19 @@ class _WaitingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     An idle service wakes up a third as often, and what arrives is taken at once.
     """
 
+    def __init__(self, consuming: Consuming, **options: Any) -> None:
+        super().__init__(**options)
+        self._consuming = consuming
+
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Any:
+        await self._consuming.on_poll(self._positions(), self)
         return await super().getmany(*partitions, timeout_ms=max(timeout_ms, POLL_MS), max_records=max_records)
+
+    def _positions(self) -> dict[TopicPartition, int]:
+        """As far as they are known; for others aiokafka's `position` would wait."""
+        assignment = self._subscription.subscription.assignment
+        known = assignment.all_consumed_offsets() if assignment else {}
+        return {partition: position.offset for partition, position in known.items()}
 
     async def stop(self) -> None:
         """Leave the group, which frees the partitions at once; an absent broker notices by itself later."""
@@ -48,14 +80,16 @@ class _WaitingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 
 
 class ConsumingBroker(KafkaBroker):
-    """Consumes only."""
+    """Consumes only, for one who is attached before the start."""
+
+    consuming: Consuming
 
     async def start(self) -> None:
         """Connect, which chooses the consumer's class, and choose another."""
         await self.connect()
         read_odd_records()
         config = self.config.broker_config
-        config.builder = partial(_WaitingConsumer, **config.builder.keywords)  # type: ignore[attr-defined]
+        config.builder = partial(_WaitingConsumer, self.consuming, **config.builder.keywords)  # type: ignore[attr-defined]
         try:
             await super().start()
         except KafkaError as error:
@@ -85,16 +119,15 @@ def consuming_broker(settings: EngineSettings, metadata_seconds: float = METADAT
 
 
 def attach(
-    broker: KafkaBroker,
+    broker: ConsumingBroker,
     settings: EngineSettings,
     topic: Topic,
     group: str,
-    on_batch: OnBatch,
-    listener: ConsumerRebalanceListener,
+    consuming: Consuming,
     max_records: int,
     fetch_bytes: int = MESSAGE_BYTES,
 ) -> None:
-    """Hand every batch of a topic, or of all topics of a pattern, undecoded, to `on_batch` with the consumer.
+    """Hand every batch of a topic, or of all topics of a pattern, undecoded, to its `on_batch` with the consumer.
 
     `fetch_bytes` of a partition come at a time, or one batch of the producer if that is larger.
     """
@@ -106,6 +139,7 @@ def attach(
     async def decode(message: KafkaMessage) -> Any:
         return message.raw_message
 
+    broker.consuming = consuming
     subscriber = broker.subscriber(
         *([topic] if isinstance(topic, str) else []),
         pattern=None if isinstance(topic, str) else topic.pattern,
@@ -115,10 +149,11 @@ def attach(
         batch_timeout_ms=SLEEP_MS,
         max_records=max_records,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",  # whoever aborts a transaction has sent nothing
         session_timeout_ms=int(settings.kafka_session_seconds * 1000),
         heartbeat_interval_ms=int(settings.kafka_session_seconds * 1000 / HEARTBEATS),
         max_partition_fetch_bytes=fetch_bytes,
-        listener=FromTheStart(listener, lambda: subscriber.consumer),
+        listener=FromTheStart(consuming, lambda: subscriber.consumer),
         parser=parse,
         decoder=decode,
         no_reply=True,
@@ -127,6 +162,6 @@ def attach(
     @subscriber
     async def hand_over(records: tuple[Record, ...]) -> None:
         begun = time.monotonic()
-        await on_batch(records, subscriber.consumer)
+        await consuming.on_batch(records, subscriber.consumer)
         worked = time.monotonic() - begun
         await asyncio.sleep(min(worked, GATHER_SECONDS - worked))

@@ -5,8 +5,7 @@ A crash before the commit leaves the batch uncommitted: it comes again, and ever
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -14,14 +13,14 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared import events
 from shared.broker import Record
+from shared.commits import commit, go_back, next_offsets
 from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable, Undecodable
 from shared.limits import UNREADABLE_TRIES
-from shared.observability import COMMIT_ERRORS, EVENTS_HANDLED, new_traceparent
+from shared.observability import EVENTS_HANDLED, new_traceparent
 from shared.topics import family
 from shared.tracing import batch
 
@@ -94,37 +93,6 @@ def written_at(record: Record) -> datetime | None:
         return None
 
 
-async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> bool:
-    """Commit explicit next offsets; a refused commit is counted, the records come again."""
-    try:
-        await consumer.commit(offsets)
-    except (KafkaError, IllegalStateError) as error:
-        COMMIT_ERRORS.labels(family(next(iter(offsets)).topic)).inc()
-        log.warning("commit.refused", error=type(error).__name__)
-        return False
-    return True
-
-
-def next_offsets(records: Iterable[Record]) -> dict[TopicPartition, int]:
-    """The offsets to commit once all these records are worked off."""
-    ends: dict[TopicPartition, int] = {}
-    for record in records:
-        partition = TopicPartition(record.topic, record.partition)
-        ends[partition] = max(ends.get(partition, 0), record.offset + 1)
-    return ends
-
-
-def go_back(records: Iterable[Record], consumer: AIOKafkaConsumer) -> None:
-    """Have them handed over again: a position that has moved on without them would let the next commit pass them by."""
-    first: dict[TopicPartition, int] = {}
-    for record in records:
-        partition = TopicPartition(record.topic, record.partition)
-        first[partition] = min(first.get(partition, record.offset), record.offset)
-    for partition, offset in first.items():
-        with suppress(IllegalStateError):  # no longer ours: whoever has it begins at the committed offset
-            consumer.seek(partition, offset)
-
-
 class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     """Works batches off one after another; partitions are given away only when nothing is in hand."""
 
@@ -142,6 +110,7 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
         self._in_hand = asyncio.Lock()
         self._leaving = False
         self._assignment = 0
+        self._committed: dict[TopicPartition, int] = {}  # in this assignment
         self.assigned: set[TopicPartition] = set()
         self._bugs = 0
 
@@ -163,7 +132,17 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Start anew; nothing of an older assignment is committed any more."""
         self._assignment += 1
-        self._leaving, self.assigned = False, set(assigned)
+        self._leaving, self.assigned, self._committed = False, set(assigned), {}
+
+    async def on_poll(self, positions: dict[TopicPartition, int], consumer: AIOKafkaConsumer) -> None:
+        """Commit how far all is worked off, also where offsets hold no record, or where a commit was refused.
+
+        While partitions are given away nobody knows that: what is not done by then is dropped.
+        """
+        if not self._leaving:
+            await self._commit(
+                {each: at for each, at in positions.items() if at != self._committed.get(each)}, consumer
+            )
 
     async def on_batch(self, records: tuple[Record, ...], consumer: AIOKafkaConsumer) -> None:
         """Decode, handle, commit. Without a commit the position goes back, so that nothing is passed over."""
@@ -181,9 +160,13 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
             if assignment != self._assignment:
                 return
             if done:
-                await commit(consumer, next_offsets(records))
+                await self._commit(next_offsets(records), consumer)
             else:
                 go_back(records, consumer)
+
+    async def _commit(self, offsets: dict[TopicPartition, int], consumer: AIOKafkaConsumer) -> None:
+        if offsets and await commit(consumer, offsets):
+            self._committed |= offsets
 
     async def _work_off(self, records: tuple[Record, ...]) -> bool:
         back_off = BackOff()

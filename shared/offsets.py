@@ -123,7 +123,8 @@ class _translated:
 async def open_offsets(settings: EngineSettings) -> AsyncIterator[BrokerOffsets]:
     """Connected readers of offsets; no consumer group is joined."""
     options = client_options(settings) | {"request_timeout_ms": ASK_MS}
-    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False)
+    # A topic ends for us where consumers are let: at the first transaction that is still open.
+    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, isolation_level="read_committed")
     admin = AIOKafkaAdminClient(**options)
     try:
         with _translated():

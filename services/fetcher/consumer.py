@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from services.fetcher.handler import FetchHandler, SourceBusy, until_available
 from services.fetcher.window import Slot, Window
 from shared.broker import Record
-from shared.consume import BUGS_IN_A_ROW, Delivery, commit, decode, go_back, written_at
+from shared.commits import commit, go_back
+from shared.consume import BUGS_IN_A_ROW, Delivery, decode, written_at
 from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
 from shared.errors import Undecodable
@@ -50,6 +51,14 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def idle(self) -> bool:
         """Whether nothing is in hand."""
         return not self._tasks
+
+    async def on_poll(self, positions: dict[TopicPartition, int], consumer: AIOKafkaConsumer) -> None:
+        """Let the window pass by offsets that hold no record. While partitions are given away, records are dropped."""
+        if self._leaving:
+            return
+        self._consumer = consumer
+        for partition, position in positions.items():
+            self._window.skip(partition, position)
 
     async def on_batch(self, records: Sequence[Record], consumer: AIOKafkaConsumer) -> None:
         """Start a batch. Nothing is taken in while partitions are given away: it comes again, to us or another."""

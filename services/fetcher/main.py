@@ -61,7 +61,7 @@ async def run(settings: FetcherSettings, lifecycle: Lifecycle) -> None:
         consumer = FetchConsumer(
             handler, DeadLetters(publisher), window, lifecycle, BATCH_RECORDS, settings.kafka_drain_seconds
         )
-        attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer.on_batch, consumer, BATCH_RECORDS)
+        attach(broker, settings, topics.ACCEPTED, topics.FETCHER_GROUP, consumer, BATCH_RECORDS)
         watchdog = Watchdog(offsets, topics.ACCEPTED, consumer, lifecycle.fail, DEPENDENCIES.any_lost)
         health.watch(watchdog.reason)
         commits = partial(consumer.commit_every, settings.commit_seconds)

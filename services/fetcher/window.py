@@ -51,6 +51,12 @@ class Window(Generic[P]):
         lane.newest = offset
         return Slot(lane, offset)
 
+    def skip(self, partition: P, position: int) -> None:
+        """Every record before this position was started: with none in flight, the offsets up to it hold no more."""
+        lane = self._lanes.setdefault(partition, _Lane())
+        if not lane.started and position > lane.newest:
+            lane.newest, lane.passed = position - 1, position
+
     def complete(self, slot: Slot) -> None:
         """A record was passed on. Of an older assignment, or twice: nothing happens."""
         lane = slot.lane

@@ -67,7 +67,7 @@ class CommandConsumer:
         batches = BatchConsumer(self._received, self._handle, self._letters, self._on_bug, restart, drain)
         broker = consuming_broker(self._settings, METADATA_SECONDS)
         pattern, group = topics.COMMANDS_PATTERN, topics.INGEST_GROUP
-        attach(broker, self._settings, pattern, group, batches.on_batch, batches, BATCH_RECORDS, FETCH_BYTES)
+        attach(broker, self._settings, pattern, group, batches, BATCH_RECORDS, FETCH_BYTES)
         async with open_offsets(self._settings) as offsets:
             try:
                 await broker.start()

@@ -128,15 +128,7 @@ async def consuming(
     drain = settings.kafka_drain_seconds
     batches = BatchConsumer(read, consumer.handle, letters, consumer.dead_letter, lifecycle.fail, drain)
     broker = consuming_broker(settings)
-    attach(
-        broker,
-        settings,
-        topics.COMPLETED,
-        topics.NOTIFIER_GROUP,
-        batches.on_batch,
-        batches,
-        settings.completed_batch,
-    )
+    attach(broker, settings, topics.COMPLETED, topics.NOTIFIER_GROUP, batches, settings.completed_batch)
     async with open_offsets(settings) as offsets:
         await broker.start()
         try:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
-from faststream.kafka import KafkaBroker
 
 from services.storage.handler import StorageHandler
 from services.storage.ports import Ledger
 from services.storage.settings import StorageSettings
 from shared import topics
-from shared.broker import attach
+from shared.broker import ConsumingBroker, attach
 from shared.consume import BatchConsumer, Delivery, decode
 from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
@@ -55,7 +54,7 @@ class FetchedConsumer:
 
 
 def attach_consumer(
-    broker: KafkaBroker,
+    broker: ConsumingBroker,
     settings: StorageSettings,
     consumer: FetchedConsumer,
     letters: DeadLetters,
@@ -64,5 +63,5 @@ def attach_consumer(
     """Subscribe the service to `mutations.fetched`."""
     read, drain = partial(decode, MutationFetched), settings.kafka_drain_seconds
     batches = BatchConsumer(read, consumer.handle, letters, consumer.on_bug, fatal, drain)
-    attach(broker, settings, topics.FETCHED, topics.STORAGE_GROUP, batches.on_batch, batches, settings.batch_records)
+    attach(broker, settings, topics.FETCHED, topics.STORAGE_GROUP, batches, settings.batch_records)
     return batches

@@ -17,6 +17,7 @@ from shared.consume import BatchConsumer, Delivery, decode
 from shared.dead_letters import DeadLetters
 from shared.errors import DependencyUnavailable
 from shared.events import MutationFetched, encode
+from shared.offsets import open_offsets
 from shared.publisher import Publisher, open_publisher
 from shared.settings import EngineSettings
 from tests.factories import fetched, mutation, new_id
@@ -57,7 +58,7 @@ class Place:
         read = partial(decode, MutationFetched)
         batches = BatchConsumer(read, handle, DeadLetters(self.publisher), on_bug or self.on_bug, _nothing)
         broker = consuming_broker(self.settings)
-        attach(broker, self.settings, self.topic, self.topic, batches.on_batch, batches, 10)
+        attach(broker, self.settings, self.topic, self.topic, batches, 10)
         await broker.start()
         try:
             yield
@@ -178,6 +179,68 @@ async def test_a_bug_in_deciding_about_a_bug_commits_nothing_past_it(place: Plac
         await place.publish(2)
         await eventually(lambda: _equal(undecided[:2], [first, first]))  # it comes again, before what is behind it
         assert await place.committed() <= 0
+
+
+@pytest.mark.kafka
+async def test_of_transactions_only_what_is_committed_is_handled_and_nothing_of_them_stays_uncommitted(
+    place: Place,
+) -> None:
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        place.seen += [delivery.event.mutation_id for delivery in deliveries]
+
+    async with transactional(place) as produced, open_offsets(place.settings) as offsets, place.consuming(handle):
+        committed = await produced("committed")
+        await eventually(lambda: _committed(place, 2))  # a record, and the marker that no consumer is given
+        await produced("aborted")
+        await eventually(lambda: _committed(place, 4))
+
+        still_open = await produced("open")
+        assert await offsets.ends(place.topic) == {TopicPartition(place.topic, 0): 4}, "nobody lags behind what is open"
+        await place.publish(1)
+        assert (place.seen, await place.committed()) == ([committed], 4)
+        await produced.producer.commit_transaction()
+        await eventually(lambda: _committed(place, 7))
+    assert place.seen[:2] == [committed, still_open]
+
+
+@pytest.mark.kafka
+async def test_who_starts_before_a_marker_that_was_left_commits_it(place: Place) -> None:
+    async def handle(deliveries: Sequence[Delivery[MutationFetched]]) -> None:
+        place.seen += [delivery.event.mutation_id for delivery in deliveries]
+
+    async with transactional(place) as produced:
+        await produced("aborted")
+    async with place.consuming(handle):
+        await eventually(lambda: _committed(place, 2))
+    assert place.seen == []
+
+
+@dataclass
+class Transactions:
+    """A producer's transactions of one event each, which end as they are told; gives the event's mutation."""
+
+    place: Place
+    producer: AIOKafkaProducer
+
+    async def __call__(self, end: str) -> str:
+        event = fetched(mutation())
+        await self.producer.begin_transaction()
+        await self.producer.send_and_wait(self.place.topic, encode(event))
+        if end == "committed":
+            await self.producer.commit_transaction()
+        if end == "aborted":
+            await self.producer.abort_transaction()
+        return event.mutation_id
+
+
+@asynccontextmanager
+async def transactional(place: Place) -> AsyncIterator[Transactions]:
+    producer = AIOKafkaProducer(bootstrap_servers=place.settings.kafka_bootstrap, transactional_id=place.topic)
+    await producer.start()
+    try:
+        yield Transactions(place, producer)
+    finally:
+        await producer.stop()
 
 
 async def _produce(place: Place, batch: bytes) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
 
 from deploy.stack.child import Child
 from deploy.stack.kafka import apache_kafka
@@ -80,14 +80,11 @@ async def test_every_client_of_a_service_works_over_sasl_ssl(guarded: tuple[int,
     await KafkaTopics(settings).ensure_tenant("acme")
     came: list[bytes | None] = []
 
-    async def on_batch(records: tuple[Record, ...], _: AIOKafkaConsumer) -> None:
-        came.extend(record.value for record in records)
-
     async def all_came() -> None:
         assert came == [b"hello"]
 
     broker = consuming_broker(settings)
-    attach(broker, settings, topic, f"{topic}.readers", on_batch, Nothing(), 10)
+    attach(broker, settings, topic, f"{topic}.readers", Keeping(came), 10)
     async with open_publisher(settings) as publisher, open_offsets(settings) as offsets:
         await publisher.send(topic, None, b"hello", [])
         assert list((await offsets.ends(topic)).values()) == [1]
@@ -114,8 +111,16 @@ async def test_a_broker_with_another_certificate_is_not_talked_to(guarded: tuple
             pass
 
 
-class Nothing(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Does nothing when partitions move."""
+class Keeping(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Keeps what comes, commits nothing."""
+
+    def __init__(self, came: list[bytes | None]) -> None:
+        self._came = came
+
+    async def on_poll(self, positions: Any, consumer: Any) -> None: ...
+
+    async def on_batch(self, records: tuple[Record, ...], consumer: Any) -> None:
+        self._came.extend(record.value for record in records)
 
     async def on_partitions_revoked(self, revoked: Any) -> None: ...
 

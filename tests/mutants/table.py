@@ -44,8 +44,15 @@ MUTANTS: Final = (
         "unit/test_lost_logs.py::test_a_listener_hears_of_its_partitions_before_the_broker_is_asked",
     ),
     Mutant(
-        "a refused commit is taken for a commit",
+        "a batch that was dropped is committed when more is asked for",
         "shared/consume.py",
+        "        if not self._leaving:\n            await self._commit(",
+        "        if True:\n            await self._commit(",
+        "unit/test_positions.py::test_a_batch_that_was_dropped_while_its_partition_was_given_away_is_not_committed",
+    ),
+    Mutant(
+        "a refused commit is taken for a commit",
+        "shared/commits.py",
         "        return False\n    return True",
         "    return True",
         "unit/test_fetcher_consumer.py::test_refused_commit_is_made_again",
@@ -56,6 +63,13 @@ MUTANTS: Final = (
         "        while lane.started and lane.started[0] in lane.done:",
         "        while lane.started and lane.done:\n            lane.done.add(lane.started[0])",
         "unit/test_fetcher_consumer.py::test_slow_download_holds_back_the_commit_of_its_partition_and_nothing_else",
+    ),
+    Mutant(
+        "offsets without a record are committed past what is in flight",
+        "services/fetcher/window.py",
+        "        if not lane.started and position > lane.newest:",
+        "        if position > lane.newest:",
+        "unit/test_fetcher_consumer.py::test_offsets_that_hold_no_record_are_committed_once_nothing_before_them_is_in_flight",
     ),
     Mutant(
         "a decision is written without compare-and-set",

@@ -23,6 +23,7 @@ AT_CALLS: Final = {
 # Elsewhere: between the writes of a bulk, at the broker, in the weather, at strangers' servers, in our own code.
 CRASH_IN_BULK, FAILURE_IN_BULK, PAUSE_IN_BULK = "crash inside bulk", "failure inside bulk", "others inside bulk"
 DUPLICATE, REFUSED_COMMIT, REBALANCE = "duplicated event", "refused commit", "rebalance"
+GAP = "offset without a record"
 REORDERED = "reordered events"  # comes of delays and failures
 EMPTIED, KILLED = "broker begins again", "kill at random"
 MONGO_AWAY, BLOBS_AWAY, KAFKA_AWAY = "mongo away", "blobs away", "kafka away"
@@ -30,7 +31,7 @@ SOURCE_FAILS, SOURCE_BUSY, RECEIVER_FAILS, BUG = "source fails", "source busy", 
 DEADLINE, REPEATED = "deadline passed", "request repeated"
 KINDS: Final = (
     *AT_CALLS, CRASH_IN_BULK, FAILURE_IN_BULK, PAUSE_IN_BULK,
-    DUPLICATE, REORDERED, REFUSED_COMMIT, REBALANCE, EMPTIED, KILLED,
+    DUPLICATE, GAP, REORDERED, REFUSED_COMMIT, REBALANCE, EMPTIED, KILLED,
     MONGO_AWAY, BLOBS_AWAY, KAFKA_AWAY, SOURCE_FAILS, SOURCE_BUSY, RECEIVER_FAILS, BUG, DEADLINE, REPEATED,
 )  # fmt: skip
 LATENCY: Final = (0.001, 0.012)

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from types import SimpleNamespace
 from typing import Any, Final
@@ -10,15 +10,16 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
 
+from shared.broker import Consuming
 from shared.lost_logs import FromTheStart
-from tests.simulation.faults import DUPLICATE, REBALANCE, REFUSED_COMMIT, Faults, Process, Wire
+from tests.simulation.faults import DUPLICATE, GAP, REBALANCE, REFUSED_COMMIT, Faults, Process, Wire
 from tests.simulation.loop import VirtualLoop
 
 PARTITIONS: Final = 2
 SESSION_SECONDS: Final = 6.0
 GATHER_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 0.1
-OnBatch = Callable[[tuple[Any, ...], Any], Awaitable[None]]
+POLL_SECONDS: Final = 1.0
 OnCommit = Callable[[TopicPartition, int, int], None]  # partition, old and new offset
 OnAppend = Callable[[str, bytes | None], None]
 
@@ -28,7 +29,7 @@ class Broker:
 
     def __init__(self, loop: VirtualLoop, faults: Faults, on_commit: OnCommit, on_append: OnAppend) -> None:
         self.loop, self.faults, self.on_commit, self._on_append = loop, faults, on_commit, on_append
-        self.logs: dict[TopicPartition, list[Any]] = {}
+        self.logs: dict[TopicPartition, list[Any]] = {}  # None: the offset holds no record
         self.committed: dict[TopicPartition, int] = {}  # one group reads each topic
         self.groups: dict[str, Group] = {}
 
@@ -47,6 +48,8 @@ class Broker:
                 SimpleNamespace(topic=topic, partition=partition.partition, offset=len(log), key=key, value=value,
                                 headers=tuple(headers), timestamp=-1)
             )  # fmt: skip
+        if self.faults.strikes(GAP, 0.2):
+            log.append(None)
         if topic in self.groups:
             self.groups[topic].wake()
 
@@ -118,11 +121,12 @@ class Group:
 class Member:
     """A process's consumer: aiokafka's methods that the services call, and the loop around `on_batch`."""
 
-    def __init__(self, group: Group, process: Process, wire: Wire, listener: Any, on_batch: OnBatch, most: int) -> None:
+    def __init__(self, group: Group, process: Process, wire: Wire, consuming: Consuming, most: int) -> None:
         self.group, self.process, self._wire = group, process, wire
-        self._listener, self._on_batch, self._most = FromTheStart(listener, lambda: self), on_batch, most
+        self._listener, self._consuming, self._most = FromTheStart(consuming, lambda: self), consuming, most
         self.generation = -1
         self.awake = asyncio.Event()
+        self._revoking = False
         self._assigned = set[TopicPartition]()
         self._positions: dict[TopicPartition, int] = {}  # of those whose offset is known
         self._paused: set[TopicPartition] = set()
@@ -142,13 +146,13 @@ class Member:
         self.group.join(self)
 
     async def revoke(self) -> None:
-        """Take nothing more, and tell the service."""
-        mine, self._assigned, self._positions = self._assigned, set(), {}
-        await self._listener.on_partitions_revoked(mine)
+        """Take nothing more, and tell the service; as in aiokafka, it has its positions until it is given others."""
+        self._revoking = True
+        await self._listener.on_partitions_revoked(self._assigned)
 
     async def take(self, partitions: set[TopicPartition]) -> None:
         """Tell the service; as in aiokafka, records come as soon as offsets are known, however long it listens."""
-        self._assigned, self._positions, self._paused = partitions, {}, set()
+        self._revoking, self._assigned, self._positions, self._paused = False, partitions, {}, set()
         self.process.spawn(self._begin(partitions))
         await self._listener.on_partitions_assigned(partitions)
 
@@ -169,13 +173,16 @@ class Member:
         """Poll for ever."""
         while True:
             await self.awake.wait()
+            await self._consuming.on_poll(dict(self._positions), self)
+            before = dict(self._positions)
             records = self._poll()
             if not records:
-                self.awake.clear()
+                if self._positions == before:
+                    self.awake.clear()
                 continue
             if self.group.broker.faults.strikes(REBALANCE, 0.02):
                 self.group.rebalance_soon()
-            await self._on_batch(records, self)
+            await self._consuming.on_batch(records, self)
             await asyncio.sleep(GATHER_SECONDS)
 
     def _poll(self) -> tuple[Any, ...]:
@@ -183,11 +190,11 @@ class Member:
         for partition, position in list(self._positions.items()):
             log = self.group.broker.log(partition)
             position = 0 if position > len(log) else position
-            if partition in self._paused or len(found) >= self._most:
+            if self._revoking or partition in self._paused or len(found) >= self._most:
                 continue
             some = log[position : position + self._most - len(found)]
             self._positions[partition] = position + len(some)
-            found += some
+            found += [record for record in some if record is not None]
         return tuple(found)
 
     def assignment(self) -> set[TopicPartition]:
@@ -229,7 +236,10 @@ class Member:
                 broker.on_commit(partition, broker.committed.get(partition, 0), offset)
                 broker.committed[partition] = offset
 
-        await self._wire.call(effect)
+        try:
+            await self._wire.call(effect)
+        finally:
+            self.process.loop.call_later(POLL_SECONDS, self.awake.set)
 
 
 class Offsets:

@@ -84,11 +84,11 @@ class Ports:
         """A way that is cut while the weather is so."""
         return Wire(self.process, self.world.faults, lambda: weather in self.world.weather, error)
 
-    def consume(self, topic: str, listener: Any, on_batch: Any) -> None:
+    def consume(self, topic: str, consuming: Any) -> None:
         """Join the group of a topic."""
-        member = Member(self.world.broker.group(topic), self.process, self.kafka, listener, on_batch, MOST)
+        member = Member(self.world.broker.group(topic), self.process, self.kafka, consuming, MOST)
         self.process.spawn(member.run())
-        watched = Watchdog(self.offsets, topic, listener, self.process.kill)
+        watched = Watchdog(self.offsets, topic, consuming, self.process.kill, lambda: bool(self.world.weather))
         self.process.spawn(watched.run())
 
 
@@ -112,7 +112,7 @@ def fetcher(world: World, process: Process) -> None:
     strangers = Strangers(world.faults, ports.wire("", lambda: DependencyUnavailable("egress")), world.source_busy)
     handler = FetchHandler(strangers, ports.blobs, FetcherLedger(ports.databases), ports.publisher)
     consumer = FetchConsumer(handler, DeadLetters(ports.publisher), Window(64, 256), lifecycle, MOST)
-    ports.consume(topics.ACCEPTED, consumer, consumer.on_batch)
+    ports.consume(topics.ACCEPTED, consumer)
     process.spawn(consumer.commit_every(2.0))
     process.spawn(_leave(process, lifecycle))
 
@@ -145,7 +145,7 @@ class Storage:
 
     def start(self) -> None:
         """Consume, and run the jobs."""
-        self.ports.consume(topics.FETCHED, self.batches, self.batches.on_batch)
+        self.ports.consume(topics.FETCHED, self.batches)
         jobs: tuple[tuple[str, float, Any], ...] = (
             ("deadlines", 15.0, self.sweeper.end_overdue),
             ("owed", 5.0, self.sweeper.announce_owed),
@@ -181,6 +181,6 @@ def notifier(world: World, process: Process) -> None:
     consumer = CompletedConsumer(CompletedHandler(ledger, deliveries, outcomes, dispatcher, rng), letters)
     read = partial(decode, MutationCompleted)
     batches = BatchConsumer(read, consumer.handle, letters, consumer.dead_letter, process.kill)
-    ports.consume(topics.COMPLETED, batches, batches.on_batch)
+    ports.consume(topics.COMPLETED, batches)
     for job in (recorder.run, poller.run):
         process.spawn(job())

@@ -65,7 +65,8 @@ class World:
 
     def _committed(self, partition: Any, old: int, new: int) -> None:
         log = self.broker.log(partition)
-        self.invariants.passed(self.documents("mutations"), log[old:new], log[new:])
+        passed, behind = ([record for record in part if record is not None] for part in (log[old:new], log[new:]))
+        self.invariants.passed(self.documents("mutations"), passed, behind)
 
 
 class Listening:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 from structlog.testing import capture_logs
 
 from services.fetcher.consumer import FetchConsumer
 from services.fetcher.handler import SourceBusy
 from services.fetcher.window import Window
-from shared import events
+from shared import events, topics
 from shared.consume import BUGS_IN_A_ROW
 from shared.dead_letters import DeadLetters
 from shared.process import Lifecycle
@@ -32,6 +33,11 @@ class Member:
     async def take(self, *records: FakeRecord) -> None:
         """A batch comes in."""
         await self.consumer.on_batch(cast(Any, records), cast(Any, self.kafka))
+
+    async def asks_for_more(self, positions: dict[int, int]) -> None:
+        """A poll begins."""
+        places = {TopicPartition(topics.ACCEPTED, partition): position for partition, position in positions.items()}
+        await self.consumer.on_poll(places, cast(Any, self.kafka))
 
     async def committed(self) -> dict[int, int]:
         """The broker's offsets after a commit."""
@@ -213,6 +219,29 @@ async def test_slow_download_pauses_only_the_partition_that_it_holds_back() -> N
     world.downloader.gates["slow"].set()
     await until(lambda: member.consumer.idle)
     assert member.kafka.stopped == set()
+
+
+async def test_offsets_that_hold_no_record_are_committed_once_nothing_before_them_is_in_flight() -> None:
+    world = World()
+    world.downloader.held = {"f"}
+    member = Member(world)
+    await member.take(record(0, "f"))
+    await member.asks_for_more({0: 3, 1: 5})
+    assert await member.committed() == {1: 5}
+    world.downloader.gates["f"].set()
+    await until(lambda: member.consumer.idle)
+    await member.asks_for_more({0: 3, 1: 5})
+    assert await member.committed() == {0: 3, 1: 5}
+
+
+async def test_what_is_dropped_while_partitions_are_given_away_is_not_committed() -> None:
+    member = Member(World())
+    await member.take(record(0))
+    await until(lambda: member.consumer.idle)
+    await member.consumer.on_partitions_revoked(member.kafka.assigned)
+    await member.take(record(1))
+    await member.asks_for_more({0: 2})
+    assert await member.committed() == {0: 1}
 
 
 @pytest.mark.parametrize("timestamp", [None, -1, 2**62])
