@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from services.ingest.command_handler import CommandHandler, Received
 from shared import limits, topics
-from shared.broker import Record, attach, consuming_broker
+from shared.broker import ConsumingBroker, Record, attach, consuming_broker
 from shared.consume import BatchConsumer, Delivery, header, written_at
 from shared.crash_points import crash_point
 from shared.dead_letters import DeadLetters
@@ -31,7 +31,7 @@ RETRY_SECONDS: Final = 1.0
 
 
 class CommandConsumer:
-    """Consumes whenever there is a broker: the gateway goes on without. `consume` is an endless job."""
+    """Consumes whenever there is a broker: the gateway goes on without."""
 
     def __init__(
         self,
@@ -43,29 +43,43 @@ class CommandConsumer:
         self._settings, self._handler, self._letters = settings, handler, letters
         self._draining_seconds = draining_seconds
         self._watchdog: Watchdog | None = None
+        self._broker: ConsumingBroker | None = None
 
     def stuck(self) -> str:
         """Why it seems stuck; empty as a rule."""
         return self._watchdog.reason() if self._watchdog else ""
 
-    async def consume(self) -> None:
+    @asynccontextmanager
+    async def consuming(self, on_failure: Callable[[], None]) -> AsyncIterator[None]:
+        """Consume while the block runs; then the batch in hand has its time to end, and the group is left.
+
+        That is not for the job to do: it is cancelled again and again until it has ended, and can't wait for anything.
+        """
+        try:
+            async with background(self._consume, on_failure=on_failure):
+                yield
+        finally:
+            await self._hand_back()
+
+    async def _consume(self) -> None:
         """Connect as soon as a broker answers, and anew when the consumer stands still, until cancelled."""
         while True:
             again = asyncio.Event()
             try:
-                async with self._consuming(again.set):
+                async with self._connected(again.set):
                     await again.wait()
                 log.error("commands.consumer_restarts")
             except (DependencyUnavailable, KafkaError) as error:
                 log.warning("commands.not_there_yet", error=str(error) or type(error).__name__)
+            await self._hand_back()
             await asyncio.sleep(RETRY_SECONDS)
 
     @asynccontextmanager
-    async def _consuming(self, restart: Callable[[], None]) -> AsyncIterator[None]:
+    async def _connected(self, restart: Callable[[], None]) -> AsyncIterator[None]:
         # Whatever goes wrong here, also fifty bugs in a row, restarts the consumer and never the gateway.
         drain = self._settings.kafka_drain_seconds
         batches = BatchConsumer(self._received, self._handle, self._letters, self._on_bug, restart, drain)
-        broker = consuming_broker(self._settings, METADATA_SECONDS)
+        broker = self._broker = consuming_broker(self._settings, METADATA_SECONDS)
         pattern, group = topics.COMMANDS_PATTERN, topics.INGEST_GROUP
         attach(broker, self._settings, pattern, group, batches, BATCH_RECORDS, FETCH_BYTES)
         async with open_offsets(self._settings) as offsets:
@@ -76,7 +90,11 @@ class CommandConsumer:
                     yield
             finally:
                 self._watchdog = None
-                await broker.hand_back(self._draining_seconds())
+
+    async def _hand_back(self) -> None:
+        if self._broker:
+            await self._broker.hand_back(self._draining_seconds())
+            self._broker = None
 
     def _received(self, record: Record) -> Delivery[Received]:
         trace, kind = header(record, "traceparent"), header(record, "ce_type")

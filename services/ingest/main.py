@@ -81,7 +81,8 @@ async def run(settings: IngestSettings, lifecycle: Lifecycle) -> None:
         consumer = CommandConsumer(settings, commands, DeadLetters(kafka), lambda: lifecycle.draining_seconds)
         health.watch(consumer.stuck)
         watches = Watches(ledger, settings.mutations_watched, Pace(look=settings.watch_seconds))
-        await stack.enter_async_context(background(consumer.consume, watches.run, on_failure=lifecycle.fail))
+        await stack.enter_async_context(background(watches.run, on_failure=lifecycle.fail))
+        await stack.enter_async_context(consumer.consuming(lifecycle.fail))
         gateway = Gateway(
             keys=open_tenants(client, settings),
             rates=RateLimits(settings.tenant_rate, settings.tenant_burst),
