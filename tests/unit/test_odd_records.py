@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -56,7 +56,7 @@ def test_batches_without_odd_names_are_read_as_ever() -> None:
 
 def fetched(raw: bytes, position: int, records: type = ForgivingRecords) -> tuple[dict[int, bytes], int]:
     """What a consumer at this position gets out of one answer, by offset, and its position then."""
-    found = PartitionRecords(TopicPartition("t", 0), records(raw), None, position, None, None, True, READ_UNCOMMITTED)
+    found = PartitionRecords(TopicPartition("t", 0), records(raw), None, position, None, None, True, READ_COMMITTED)
     return {record.offset: record.value for record in found}, found.next_fetch_offset
 
 
