@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from deploy.stack.services import SERVICES
 from tests.e2e.client import person
@@ -92,8 +93,7 @@ async def _through_all(world: World, producer: AIOKafkaProducer) -> list[Write]:
         write = Write(key, "create", fields=person(firstName=key), by_topic=True, sent=clock())
         command: dict[str, Any] = {"operation": "create", "recordType": "candidate", "idempotencyKey": key}
         command |= {"payload": write.fields, "callbackUrl": world.client.callback_url}
-        topic = f"mutations.commands.{world.client.tenant}"
-        await producer.send_and_wait(topic, json.dumps(command).encode(), key=key.encode())
+        await _sent(producer, f"mutations.commands.{world.client.tenant}", json.dumps(command).encode(), key.encode())
         write.answered = clock()
         writes.append(write)
 
@@ -104,6 +104,18 @@ async def _through_all(world: World, producer: AIOKafkaProducer) -> list[Write]:
 
     await eventually(told, PATIENCE_SECONDS)
     return writes
+
+
+async def _sent(producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes) -> None:
+    """Until it is acknowledged: a broker that is back leads no partition until its old session has ended."""
+
+    async def acknowledged() -> None:
+        try:
+            await producer.send_and_wait(topic, value, key)
+        except KafkaError as error:
+            raise AssertionError(f"the broker takes no command: {error!r}") from error
+
+    await eventually(acknowledged, PATIENCE_SECONDS)
 
 
 def _processes(world: World) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -304,6 +305,17 @@ async def test_body_that_comes_too_slowly_is_cut(reader: BodyReader) -> None:
 
     answer = await send(IngestStand(reader), stalling())
     assert answer.status_code == 408
+
+
+async def test_a_gateway_that_stood_still_does_not_blame_the_client() -> None:
+    async def stopped() -> AsyncIterator[bytes]:
+        yield b'{"firstName":'
+        time.sleep(1.2)  # noqa: ASYNC251  as SIGSTOP does: no time-out can end meanwhile
+        await asyncio.Event().wait()
+
+    answer = await send(IngestStand(BodyReader(seconds=0.05)), stopped())
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 async def test_framework_errors_are_problems_too() -> None:

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 
-from services.ingest.problems import Problem
+from services.ingest.problems import Problem, unavailable
 from shared.limits import readable
+
+LATE_SECONDS: Final = 1.0  # no client can make a time-out end so late: this process was stopped, or blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Pace:
 
 
 async def pieces(request: Request, pace: Pace) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises Problem when the client is too slow, or gone."""
+    """The body as it comes. Raises Problem when the client is too slow, or gone, or when we were stopped meanwhile."""
     loop = asyncio.get_running_loop()
     waited, size, more = 0.0, 0, True
     while more:
@@ -37,6 +40,8 @@ async def _receive(request: Request, ends: float) -> tuple[bytes, bool]:
         async with asyncio.timeout_at(ends):
             message = await request.receive()
     except TimeoutError:
+        if asyncio.get_running_loop().time() - ends > LATE_SECONDS:
+            raise unavailable("The gateway stood still while it read the body. Send the same request again.") from None
         raise Problem("body_too_slow", headers={"Connection": "close"}) from None
     if message["type"] != "http.request":
         raise Problem("malformed_request", "The client went away before its request was complete.")
