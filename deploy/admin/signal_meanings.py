@@ -44,6 +44,7 @@ EVENTS: Final = {
     "callback.broken": "A bug in sending a callback; counts as an attempt that failed",
     "callbacks.resent": "An operator had callbacks sent again; `operator` is the public id of the admin key,"
     " `mutations` the first twenty",
+    "command.not_understood": "A bug: a command could only be refused without what was read of it",
     "command.rejected": "A command on a topic never became a mutation; `errors` are the codes of its members",
     "commands.consumer_restarts": "The gateway's consumer of commands stood still and begins anew",
     "commands.not_there_yet": "Kafka is away; commands wait there",

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+import structlog
+
 from services.ingest.commands import TYPE, Command, Read, read
 from services.ingest.drafts import Write
 from services.ingest.intake import Intake
@@ -18,6 +20,7 @@ from shared.errors import OUTCOME_CODES, DependencyUnavailable
 from shared.observability import next_traceparent
 from shared.tracing import processing
 
+log = structlog.get_logger()
 BYTES_AT_ONCE: Final = 4 * limits.COMMAND_BYTES  # of commands that are worked on together
 OURS: Final = 503  # a dependency is away: no fault of the command
 
@@ -48,13 +51,20 @@ class CommandHandler:
             await self._work_off([(each, await self._read(each)) for each in together])
 
     async def give_up(self, received: Received) -> None:
-        """Reject a command that meets a bug of ours. Raises DependencyUnavailable."""
-        try:
-            understood = (await self._read(received)).understood
-        except Exception:
-            understood = Understood()
+        """Reject a command that meets a bug of ours. Raises DependencyUnavailable.
+
+        If what was understood of it is what meets the bug, it is rejected without: else it would come again for ever,
+        and the commands of every tenant behind it would wait.
+        """
         received = replace(received, traceparent=next_traceparent(received.traceparent))
-        await self._refuse(received, understood, Problem("internal_error", OUTCOME_CODES["internal_error"].advice))
+        why = Problem("internal_error", OUTCOME_CODES["internal_error"].advice)
+        try:
+            await self._refuse(received, (await self._read(received)).understood, why)
+        except DependencyUnavailable:
+            raise
+        except Exception:
+            log.exception("command.not_understood", tenant=received.tenant)
+            await self._refuse(received, Understood(), why)
 
     async def _read(self, received: Received) -> Read:
         if received.kind not in ("", TYPE):

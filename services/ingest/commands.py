@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, get_args
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError, WithJsonSchema
 
 from services.ingest import fields
 from services.ingest.json_text import JsonText, fed, parsed
@@ -13,7 +13,7 @@ from services.ingest.problems import FieldError, Problem, invalid
 from services.ingest.record_types import RECORD_TYPES
 from services.ingest.rejections import Understood
 from services.ingest.schemas import Payload
-from services.ingest.validation import token, validated
+from services.ingest.validation import MEMBERS, validated
 from shared import limits
 from shared.addresses import EgressPolicy
 from shared.events import Kind
@@ -52,6 +52,13 @@ class Command(Payload):
         return Asked(self.operation, record_type, self.record_id, self.payload, frozenset())
 
 
+_EACH: Final = {
+    field.alias or name: TypeAdapter[Any](field.rebuild_annotation(), config=ConfigDict(strict=True))
+    for name, field in Command.model_fields.items()
+    if name != "payload"
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A command as far as it could be read: exactly one of `command` and `refusal`."""
@@ -78,7 +85,7 @@ async def read(raw: bytes, policy: EgressPolicy) -> Read:
         return Read(Understood(), refusal=refusal)
     errors: list[FieldError] = []
     command = validated(Command, value, policy, errors)
-    understood = _understood(value, errors)
+    understood = _understood(value, policy)
     if command is not None:
         errors += _rules(command)
     if command is None or errors:
@@ -96,20 +103,28 @@ async def _value(raw: bytes) -> Any:
     return await parsed(text)
 
 
-def _understood(value: Any, errors: list[FieldError]) -> Understood:
-    """The members that nothing is wrong with, whatever is wrong with others."""
-    wrong = {error.field for error in errors}
-    if not isinstance(value, dict) or "" in wrong:
+def _understood(value: Any, policy: EgressPolicy) -> Understood:
+    """The members that are valid by themselves, whatever is wrong with others."""
+    if not isinstance(value, dict) or len(value) > MEMBERS:
         return Understood()
-    right = {name: member for name, member in value.items() if token(name) not in wrong}
-    name, record_id = right.get("recordType"), right.get("recordId")
+    right = {name: _valid(name, value.get(name), policy) for name in _EACH}
+    name, record_id = right["recordType"], right["recordId"]
     return Understood(
-        environment="sandbox" if right.get("sandbox") else "live",
-        key=right.get("idempotencyKey"),
-        kind=right.get("operation"),
+        environment="sandbox" if right["sandbox"] else "live",
+        key=right["idempotencyKey"],
+        kind=right["operation"],
         record={"type": name, "id": record_id} if name and record_id else None,
-        callback_url=right.get("callbackUrl"),
+        callback_url=right["callbackUrl"],
     )
+
+
+def _valid(name: str, member: Any, policy: EgressPolicy) -> Any:
+    """The member, or None. What is kept of a refused command has passed its own check: the absence of an error proves
+    nothing, because a validator that ends early has looked at no other member."""
+    try:
+        return _EACH[name].validate_python(member, context={"policy": policy})
+    except ValidationError:
+        return None
 
 
 def _rules(command: Command) -> Iterator[FieldError]:

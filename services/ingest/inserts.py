@@ -50,13 +50,24 @@ class GroupedInserts:
                 if isinstance(error, DependencyUnavailable):
                     # Who waits behind an absence shares it: each group in its turn would meet it as long again.
                     group, self._waiting = group + self._waiting, []
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
+                    results = [error] * len(group)
+                else:
+                    results = await self._one_by_one(group, error)
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():
                     future.set_result(result) if isinstance(result, Inserted) else future.set_exception(result)
+
+    async def _one_by_one(self, group: list[Waiting], error: Exception) -> list[Inserted | Exception]:
+        """A document that can't be encoded fails the whole call, also for its neighbours: each by itself then."""
+        if len(group) == 1:
+            return [error]
+        results: list[Inserted | Exception] = []
+        for document, _ in group:
+            try:
+                results += await self._insert([document])
+            except Exception as alone:
+                results.append(alone)
+        return results
 
     def _next_group(self) -> list[Waiting]:
         """The oldest, so few that nobody waits long for the payloads of others."""

@@ -62,9 +62,9 @@ class Rejections:
     async def reject(self, tenant: str, raw: bytes, traceparent: str, command: Understood, why: Problem) -> None:
         """Keep the rejection and announce it. Raises DependencyUnavailable while it is not kept."""
         document = self._document(tenant, raw, traceparent, command, why)
+        event = completed_event(command.environment, cast(Document, document))  # first: what can't go out is not kept
         await self._ledger.keep_rejection(command.environment, document)
         # A kill before the publish, or a publish that fails, leaves `owed` set: the sweeper publishes it again.
-        event = completed_event(command.environment, cast(Document, document))
         await self._publisher.publish_many([(topics.COMPLETED, event, traceparent)])
         OUTCOMES.labels(command.environment, command.kind or "unknown", REJECTED).inc()
         FAILURES.labels("mutation", why.code).inc()

@@ -112,7 +112,8 @@ class CompletedHandler:
         owed = {mutation: notice for mutation, notice in notices.items() if notice.owed}
         # A kill after the insert leaves leased deliveries that nobody attempts: their leases run out and another
         # notifier takes them up. The event comes again, the insert is void then, and only the rest is done.
-        await self._enter(environment, [notice for key, notice in owed.items() if batch[key].event.callback])
+        called = [notice for key, notice in owed.items() if batch[key].event.callback and notice.callback_url]
+        await self._enter(environment, called)
         if owed:
             published = await self._publish(owed, batch)
             crash_point("notifier.outcome_published")
@@ -129,25 +130,26 @@ class CompletedHandler:
         )
 
     async def _enter(self, environment: str, notices: Sequence[Notice]) -> None:
-        fresh = [self._delivery(notice) for notice in notices if notice.callback_url]
-        if not fresh:
+        if not notices:
             return
-        inserted: set[str] = set()
+        reserved: dict[str, Lane] = {}  # given back unless it is submitted, whatever goes wrong with any of them
         try:
+            fresh = [self._delivery(notice, reserved) for notice in notices]
             inserted = await self._inbox.insert(environment, fresh)
             crash_point("notifier.entered")
+            for notice in (delivery.notice for delivery in fresh):
+                if notice.mutation_id in reserved.keys() & inserted:
+                    first = Claimed(0, notice.callback_url or "")
+                    self._dispatcher.submit(pending_dispatch(notice, reserved[notice.mutation_id], first))
+                    del reserved[notice.mutation_id]
         finally:
-            for delivery in fresh:
-                if delivery.leased and delivery.notice.mutation_id not in inserted:
-                    self._dispatcher.cancel(delivery.lane)
-        for delivery in fresh:
-            if delivery.leased and delivery.notice.mutation_id in inserted:
-                first = Claimed(0, delivery.notice.callback_url or "")
-                self._dispatcher.submit(pending_dispatch(delivery.notice, delivery.lane, first))
+            for lane in reserved.values():
+                self._dispatcher.cancel(lane)
 
-    def _delivery(self, notice: Notice) -> NewDelivery:
+    def _delivery(self, notice: Notice, reserved: dict[str, Lane]) -> NewDelivery:
         lane = Lane(notice.tenant, host_of(notice.callback_url or ""))
         if self._dispatcher.reserve(lane):
+            reserved[notice.mutation_id] = lane
             return NewDelivery(notice, lane, leased=True)
         failures = self._dispatcher.failures(lane)
         pause = schedule.postponement(failures, self._rng) if failures >= schedule.FAILING_FROM else 0.0

@@ -95,7 +95,8 @@ class Poller:
             for delivery, ours in claimed.items():
                 notice = notices.get(delivery)
                 if notice and ours.url:
-                    self._dispatcher.submit(pending_dispatch(notice, reserved.pop(delivery), ours))
+                    self._dispatcher.submit(pending_dispatch(notice, reserved[delivery], ours))
+                    del reserved[delivery]
             lost = [delivery for delivery in claimed if delivery in reserved]
         finally:
             for lane in reserved.values():

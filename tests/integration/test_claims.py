@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from services.ingest.inserts import GroupedInserts, Inserted
 from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
 from shared.errors import DependencyUnavailable
@@ -46,6 +47,17 @@ async def test_one_key_claimed_by_many_at_once_has_one_holder(gateways: list[Mon
 
     assert len({document["_id"] for document in held}) == 1
     assert await live.mutations.count_documents({"key": key}) == 1
+
+
+async def test_a_document_that_can_not_be_stored_fails_alone(live: Any) -> None:
+    inserts = GroupedInserts(live.mutations, 5.0)
+    good = [mutation("create", new_id()) for _ in range(4)]
+    bad = mutation("create", new_id()) | {"tries": 2**64}
+
+    done = await asyncio.gather(*map(inserts.insert, [good[0], good[1], bad, good[2], good[3]]), return_exceptions=True)
+
+    assert [type(each) for each in done] == [Inserted, Inserted, OverflowError, Inserted, Inserted]
+    assert await live.mutations.count_documents({"_id": {"$in": [each["_id"] for each in good]}}) == 4
 
 
 async def test_sequences_of_one_record_have_no_gap_and_no_double(gateways: list[MongoLedger], live: Any) -> None:

@@ -6,19 +6,22 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import bson
 import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from services.ingest.command_handler import Received
-from services.ingest.rejections import rejection_id
+from services.ingest.command_handler import CommandHandler, Received
+from services.ingest.rejections import Rejections, rejection_id
 from shared import limits
+from shared.addresses import EgressPolicy
 from shared.errors import DependencyUnavailable
 from shared.events import encode
+from shared.ledger import MutationDocument
 from shared.publisher import Publisher
 from tests.factories import new_id
 from tests.fakes_commands import CommandStand, command
-from tests.fakes_ingest import IngestStand
+from tests.fakes_ingest import IngestStand, InMemoryLedger
 from tests.retry import eventually
 
 HOOK = "https://hooks.example.com/in"
@@ -193,6 +196,32 @@ async def test_bad_member_is_named_and_the_others_are_relied_on(members: dict[st
     assert document.get("callbackUrl") == (None if "callbackUrl" in members else HOOK)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"operation": "drop"},
+        {"idempotencyKey": "x" * 20_000},
+        {"idempotencyKey": {"a": 2**63}},
+        {"callbackUrl": 5},
+        {"callbackUrl": "http://10.0.0.1/"},
+        {"recordType": ["candidate"]},
+        {"recordType": "candidate", "recordId": {}},
+        {"sandbox": {}},
+    ],
+)
+async def test_nothing_of_a_refused_command_is_kept_unchecked_though_its_check_ended_early(wrong: Any) -> None:
+    stand = CommandStand()
+    wide = {f"m{n}": n for n in range(101)}
+    await stand.send(command(**{"callbackUrl": HOOK, "payload": wide} | wrong))
+    [document], [announced] = stand.rejected(), stand.publisher.announced
+    bson.encode(dict(document))
+    assert announced.outcome["error"]["errors"][0]["field"] == "/payload"
+    assert document.get("claimedKey") == (None if "idempotencyKey" in wrong else "k1")
+    assert document.get("callbackUrl") == (None if "callbackUrl" in wrong else HOOK)
+    assert document.get("kind") == (None if "operation" in wrong else "create")
+    assert "record" not in document
+
+
 async def test_missing_key_is_named() -> None:
     stand = CommandStand()
     given = command()
@@ -262,6 +291,24 @@ async def test_bug_of_ours_rejects_the_command_that_meets_it() -> None:
     [document] = stand.rejected()
     assert document["outcome"] is not None
     assert (document["outcome"]["error"]["code"], document["claimedKey"]) == ("internal_error", "k1")
+    assert len(stand.dead) == 1
+
+
+class LedgerWithoutKeys(InMemoryLedger):
+    """Meets a bug in every rejection that names its key."""
+
+    async def keep_rejection(self, environment: str, document: MutationDocument) -> None:
+        if "claimedKey" in document:
+            raise ValueError("a bug of ours")
+        await super().keep_rejection(environment, document)
+
+
+async def test_a_bug_in_what_was_understood_of_a_command_does_not_bring_it_back_for_ever() -> None:
+    stand = CommandStand()
+    rejections = Rejections(LedgerWithoutKeys(), stand.publisher)
+    handler = CommandHandler(stand.intake, rejections, EgressPolicy())
+    await handler.give_up(stand.received(orjson.dumps(command())))
+    assert [event.outcome["error"]["code"] for event in stand.publisher.announced] == ["internal_error"]
     assert len(stand.dead) == 1
 
 

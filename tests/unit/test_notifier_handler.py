@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from services.notifier.dispatch import Notice
 from services.notifier.handler import CompletedHandler
 from shared.errors import DependencyUnavailable
 from tests.fakes_notifier import CountingRoom, InMemoryDeliveries, InMemoryLedger, InMemoryOutcomes, completed, notice
@@ -114,6 +115,14 @@ async def test_an_absent_database_leaves_no_room_taken_and_the_debt_in_place() -
         await notifier.handle([completed("m1")])
     assert notifier.room.room == 100
     assert notifier.ledger.owed == {"m1"}
+
+
+@pytest.mark.parametrize("bad", [notice("m2", callback_url=5), notice("m2", outcome={"status": object()})])
+async def test_a_bug_with_one_notice_leaves_no_room_taken(bad: Notice) -> None:
+    notifier = Notifier(InMemoryLedger(notice("m1"), bad, notice("m3")))
+    with pytest.raises((AttributeError, TypeError)):
+        await notifier.handle([completed("m1"), completed("m2"), completed("m3")])
+    assert notifier.room.room + len(notifier.room.submitted) == 100
 
 
 async def test_environments_are_kept_apart() -> None:
