@@ -3,13 +3,18 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from playwright.async_api import Route, expect
 
 from deploy.demo.samples import curriculum_vitae
-from deploy.lab.raw import OK, open_source, sends
+from deploy.lab.raw import OK, answered, open_source, sends
+from services.notifier import schedule
+from shared import ledger
 from shared.errors import explained
 from tests.e2e.browser import Scheme, needs_chromium, visit
 from tests.e2e.client import Answer, Client, inline, person
@@ -167,3 +172,69 @@ async def test_the_state_comes_back_after_a_restart_of_ingest(client: Client) ->
         await expect(live).to_have_text("Reconnecting")
         await expect(live).to_have_text("Live")
         await expect(seen.page.get_by_text("under way")).to_be_visible()
+
+
+@asynccontextmanager
+async def waiting_callback(client: Client) -> AsyncIterator[tuple[str, asyncio.Queue[bytes]]]:
+    """A mutation whose callback waits a minute for its second attempt; what its receiver answers next is put here."""
+    answers = asyncio.Queue[bytes]()
+    answers.put_nowait(answered(b"429 X", b"Too busy. " * 200))
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(await answers.get())
+
+    async with open_source(answer) as receiver:
+        sent = await client.call("POST", "/candidates", person(callbackUrl=receiver.url("/hook", "127.0.0.1")))
+        assert sent.status == 202, sent.body
+        mutation = str(sent.mutation["mutationId"])
+
+        async def waits() -> None:
+            key = client.handle["admin"]["apiKey"]
+            told = (await client.call("GET", f"/admin/mutations/live/{mutation}", x_api_key=key)).body["data"]
+            assert not told["mutation"]["callbackOwed"]
+            assert [bool(each["nextAttemptAt"] and each["attempts"]) for each in told["deliveries"]] == [True]
+
+        await eventually(waits)
+        yield mutation, answers
+
+
+async def only_one_attempt_is_left(client: Client, mutation: str) -> None:
+    """As if the others had been made; it is due now."""
+    async with ledger.open_client(client.handle["mongodb"]) as mongo:
+        change = {"attempt": len(schedule.PAUSES) - 1, "nextAt": datetime.now(UTC)}
+        done = await ledger.databases(mongo)["live"].deliveries.update_one({"_id": mutation}, {"$set": change})
+        assert done.modified_count == 1
+
+
+async def test_an_exhausted_callback_that_is_sent_again_is_followed_to_its_end(client: Client) -> None:
+    async with waiting_callback(client) as (mutation, answers), visit(client.handle) as seen:
+        await seen.unlock()
+        await seen.page.goto(f"{client.handle['http']}/console#/mutations/live/{mutation}")
+        callback = seen.page.get_by_role("region", name="Callback")
+        told = callback.locator("details")
+        await expect(told).to_have_attribute("open", "")
+        await callback.get_by_text("What it answered").click()
+        answers.put_nowait(answered(b"500 X"))
+        await only_one_attempt_is_left(client, mutation)
+        await expect(callback.get_by_text("Failed", exact=True)).to_be_visible()
+
+        await seen.click("Resend")
+        await seen.click("Send it again")
+        await expect(callback.get_by_text("Open", exact=True)).to_be_visible()
+        answers.put_nowait(answered(b"204 X"))
+        await expect(callback.get_by_text("Delivered", exact=True)).to_be_visible()
+        await expect(told).not_to_have_attribute("open", "")  # closed by hand, it stays closed
+
+
+async def test_what_is_selected_stays_so_while_the_page_follows_a_mutation(client: Client) -> None:
+    async with waiting_callback(client) as (mutation, _), visit(client.handle) as seen:
+        await seen.unlock()
+        await seen.page.goto(f"{client.handle['http']}/console#/mutations/live/{mutation}")
+        told, lasts = seen.page.locator("pre"), seen.page.get_by_text("so far")
+        lasted = await lasts.inner_text()
+        await told.evaluate("pre => { pre.scrollTop = 50; getSelection().selectAllChildren(pre); }")
+        for _look in range(2):  # the first one is drawn before the second one is asked for
+            await seen.page.wait_for_event("response", lambda response: response.url.endswith(mutation))
+        place, selected = await told.evaluate("pre => [pre.scrollTop, String(getSelection())]")
+        assert (place, selected) == (50, "Too busy. " * 200)
+        await expect(lasts).not_to_have_text(lasted)

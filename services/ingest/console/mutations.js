@@ -35,23 +35,25 @@ const hits = (mutations) => table("Mutations, newest first", [
 
 export async function mutation(view, { environment, id }, context) {
   const address = `admin/mutations/${encodeURIComponent(environment)}/${encodeURIComponent(id)}`;
-  let shown = "";
+  let shown = "", running = false, asking = false;
   const load = async () => {
     const story = await context.call("GET", address);
     const text = JSON.stringify(story);
-    const running = unfinished(story);
-    if (text !== shown || running) {
-      tell(view, story, () => load());
-    }
+    if (text === shown) grow(view, story.steps);
+    else tell(view, story, again);
     shown = text;
-    return running;
+    running = unfinished(story);
   };
-  let running = await load(), asking = false;
+  const again = () => {
+    running = true; // even if it can't be read just now
+    return load();
+  };
+  await load();
   context.onState(async () => {
     if (!running || asking || document.querySelector("dialog[open]")) return;
     asking = true;
     // What can't be read now is read with the next event: the stream tells whether the gateway is there.
-    running = await load().catch(() => true);
+    await load().catch(() => {});
     asking = false;
   });
 }
@@ -59,6 +61,12 @@ export async function mutation(view, { environment, id }, context) {
 const unfinished = ({ mutation: of, deliveries }) => OPEN.has(of.status) || owed(of, deliveries) || deliveries.some((each) => each.state === "open");
 // Asked for, and the notifier does not know of it yet.
 const owed = (of, deliveries) => of.callbackOwed && !deliveries.length;
+
+/** Draw anew what grows with the time alone; not under a selection, which would be gone. */
+function grow(view, steps) {
+  const line = view.querySelector("[data-grows]"), selected = getSelection();
+  if (selected.isCollapsed || !selected.containsNode(line, true)) fill(line, timeline(steps));
+}
 
 function tell(view, story, again) {
   const { mutation: of, files, steps, deliveries } = story;
@@ -72,7 +80,7 @@ function tell(view, story, again) {
     of.status === "batch" && h("p", { class: "note" }, "One request for several records, each of which is a mutation: ", link(path("search", of.mutationId), "see them"), "."),
     ownError(of),
     files.length ? section("Files", h("ul", { class: "files" }, [...files].sort((a, b) => BAD.has(b.state) - BAD.has(a.state)).map(file))) : null,
-    section("Time line", timeline(steps)),
+    section("Time line", h("div", { "data-grows": true }, timeline(steps))),
     section("Callback", deliveries.length ? deliveries.map((each) => delivery(of, each, again)) : uncalled(of)),
     section("Identity", facts(
       ["Mutation", code(of.mutationId)],

@@ -20,12 +20,12 @@ const flat = (children) => children.flat(Infinity).filter((child) => child !== n
 /** Put these in place of what an element holds. */
 export const fill = (element, ...children) => element.replaceChildren(...flat(children));
 
-/** The same for what is shown anew: what had the focus or was open keeps that, by its data-id. */
+/** The same for what is shown anew: what had the focus, was open or was closed keeps that, by its data-id. */
 export function refill(element, ...children) {
-  const open = new Set([...element.querySelectorAll("details[open]")].map((each) => each.dataset.id));
+  const open = new Map([...element.querySelectorAll("details")].map((each) => [each.dataset.id, each.open]));
   const at = element.contains(document.activeElement) && document.activeElement.dataset.id;
   fill(element, ...children);
-  for (const each of element.querySelectorAll("details")) each.open ||= open.has(each.dataset.id);
+  for (const each of element.querySelectorAll("details")) each.open = open.get(each.dataset.id) ?? each.open;
   if (at) element.querySelector(`[data-id="${CSS.escape(at)}"]`)?.focus();
 }
 
