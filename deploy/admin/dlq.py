@@ -26,6 +26,7 @@ from deploy.admin.terminal import (
 app = typer.Typer(name="dlq", help="Dead letters, by an admin key.", no_args_is_help=True)
 PLACE: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
 SUFFIX: Final = ".dlq"
+PATIENT_SECONDS: Final = 90.0  # for an answer, which may wait for others who read the same topics
 
 Topic = Annotated[str, typer.Argument(help="mutations.accepted.dlq, or mutations.accepted for short.")]
 Reason = Annotated[str | None, typer.Option(help="With exactly this reason.")]
@@ -39,7 +40,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
 def list_topics(ctx: typer.Context, as_json: Json = False) -> None:
     """List the topics with dead letters, by reason."""
     with installation_of(ctx).admin() as gateway:
-        found = gateway.data("GET", "/admin/dead-letters")["topics"]
+        found = gateway.data("GET", "/admin/dead-letters", seconds=PATIENT_SECONDS)["topics"]
     if as_json:
         print_json(found)
         return
@@ -61,7 +62,7 @@ def show(ctx: typer.Context, topic: Topic, reason: Reason = None, limit: Limit =
     """Show a topic's dead letters, the newest first, each with the beginning of its bytes."""
     query = {"reason": reason, "limit": limit}
     with installation_of(ctx).admin() as gateway:
-        found = gateway.data("GET", _path(topic), query=query)["letters"]
+        found = gateway.data("GET", _path(topic), query=query, seconds=PATIENT_SECONDS)["letters"]
     if as_json:
         print_json(found)
         return
@@ -105,12 +106,12 @@ def replay(
 
 def _replayed(gateway: Gateway, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """The last answer with the count of all: each goes on where the one before has stopped, as long as it gets on."""
-    done = gateway.data("POST", path, body)
+    done = gateway.data("POST", path, body, seconds=PATIENT_SECONDS)
     count = done["count"]
     while done["next"] and done["next"] != body.get("parts"):
         note(f"{counted(count, 'record')} so far")
         body["parts"] = done["next"]
-        done = gateway.data("POST", path, body)
+        done = gateway.data("POST", path, body, seconds=PATIENT_SECONDS)
         count += done["count"]
     return {**done, "count": count}
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 import pytest
 from typer.testing import CliRunner, Result
 
+from deploy.admin import dlq, lag
 from deploy.admin import gateway as http
-from deploy.admin import lag
 from deploy.admin.commands import app
 from deploy.admin.deliveries import moment
 
@@ -242,6 +242,17 @@ def test_a_gateway_that_gives_no_answer_is_left_with_3_and_advice() -> None:
     assert raised.value.code == 3
     assert "gave no answer" in str(raised.value)
     assert "mutation-engine lag" in str(raised.value)
+
+
+@pytest.mark.parametrize("words", ["list", "show mutations.accepted", "replay mutations.accepted --all"])
+def test_dead_letters_are_waited_for_as_long_as_the_console_waits(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    console = (ROOT / "services/ingest/console/api.js").read_text()
+    assert f"PATIENT_SECONDS = {dlq.PATIENT_SECONDS:.0f};" in console
+    monkeypatch.setattr(dlq, "PATIENT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        result = CliRunner().invoke(app, ["--url", url, "--key", "key", "dlq", *words.split()])
+    assert (result.exit_code, "gave no answer within 1 s" in result.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(
