@@ -1,6 +1,8 @@
 """The command line of whoever runs the engine, or works against it: its commands, and how they end."""
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -62,20 +64,28 @@ class _Commands(TyperGroup):
                 del words[at : at + width]
             else:
                 at += 1
-        return super().parse_args(ctx, front + words + args[end:])
+        with _sentences(traceback="--traceback" in front):  # --install-completion writes files meanwhile
+            return super().parse_args(ctx, front + words + args[end:])
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; nobody is shown a traceback who has not asked for it."""
-        try:
+        """Run the command."""
+        with _sentences(ctx.params.get("traceback", False)):
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+
+
+@contextmanager
+def _sentences(traceback: bool) -> Iterator[None]:
+    """Ends what fails meanwhile in a sentence; nobody is shown a traceback who has not asked for it."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+        raise
+    except Exception as error:
+        if traceback and not isinstance(error, CommandFailed):
             raise
-        except Exception as error:
-            if ctx.params.get("traceback") and not isinstance(error, CommandFailed):
-                raise
-            code, sentence = _end(error)
-            note(sentence, style=None)
-            raise typer.Exit(code) from None
+        code, sentence = _end(error)
+        note(sentence, style=None)
+        raise typer.Exit(code) from None
 
 
 def _end(error: Exception) -> tuple[int, str]:

@@ -171,6 +171,15 @@ def test_up_begins_on_a_folder_on_which_nothing_runs_yet(tmp_path: Path) -> None
     assert "is taken" in done.stderr
 
 
+def test_a_completion_that_can_not_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    env = os.environ | {"HOME": str(tmp_path / "file")}
+    typed = f"{sys.executable} -m deploy.admin --install-completion; exit $?"  # the shell above it is the one it is for
+    done = subprocess.run(["bash", "-c", typed], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False)
+    assert "File exists" in done.stderr
+
+
 def test_an_initialisation_without_a_server_ends_with_3_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
