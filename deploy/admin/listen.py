@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
+from pydantic import ValidationError
 
 from deploy.admin.installation import installation_of
 from deploy.admin.status import show
@@ -138,8 +139,19 @@ def _print(came: Came, as_json: bool) -> None:
         print_json(told)
     elif not verified:
         say(f"{at:%H:%M:%S}  NOT VERIFIED  {came.identity or 'no webhook-id'}  {came.refused}", "red")
-    elif isinstance(came.event, dict) and came.event.get("type") == "mutation.completed":
+    elif outcome := _outcome(came.event):
         say(f"{at:%H:%M:%S}  verified  {came.identity}", "green")
-        show(came.event["data"], as_json=False)
+        show(outcome, as_json=False)
     else:
         say(f"{at:%H:%M:%S}  verified, but no outcome of ours  {came.identity}", "yellow")
+
+
+def _outcome(event: Any) -> dict[str, Any] | None:
+    """What it tells of a mutation; None for what has not our form, though somebody signed it with the secret."""
+    from services.ingest.schemas_topics import Outcome, OutcomeMessage
+
+    try:
+        told = OutcomeMessage.model_validate(event).data
+    except ValidationError:
+        return None
+    return told.model_dump(by_alias=True, include=set(Outcome.model_fields))

@@ -14,12 +14,11 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from services.ingest.schemas_topics import example
+
 SECRET = "whsec_" + "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"
 OTHER = "whsec_" + "b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcg=="
-EVENT: dict[str, Any] = {
-    "type": "mutation.completed",
-    "data": {"idempotencyKey": "k", "kind": "create", "status": "completed", "attachments": [], "error": None},
-}
+EVENT = example()
 
 
 @contextmanager
@@ -70,6 +69,7 @@ def test_another_answer_can_be_rehearsed_and_strangers_do_not_stop_it() -> None:
         assert post(url, SECRET) == 410
         printed, _ = process.communicate(timeout=20)
     assert "verified  msg_1" in printed
+    assert "import-42  create  completed" in printed
     assert process.returncode == 0
 
 
@@ -81,9 +81,14 @@ def test_it_ends_when_nobody_reads_what_it_prints() -> None:
         assert process.wait(timeout=20) == 1
 
 
-def test_what_is_signed_but_none_of_ours_is_told_so() -> None:
-    with listening("--count", "1") as (url, process):
-        assert post(url, SECRET, b'["something else"]') == 204
+def test_what_is_signed_but_none_of_ours_is_told_so_and_the_next_is_shown() -> None:
+    data: dict[str, Any] = EVENT["data"]
+    odd: list[Any] = [["something else"], {"type": "mutation.completed"}, EVENT | {"data": 5}, EVENT | {"data": {}}]
+    odd.append(EVENT | {"data": data | {"attachments": [{"id": "a"}]}})
+    with listening("--count", str(len(odd) + 1)) as (url, process):
+        assert [post(url, SECRET, json.dumps(each).encode()) for each in odd] == [204] * len(odd)
+        assert post(url, SECRET, json.dumps(EVENT | {"data": data | {"members": 1, "deliveries": 1}}).encode()) == 204
         printed, said = process.communicate(timeout=20)
-    assert "no outcome of ours" in printed
-    assert "could not be served" not in said
+    assert [line.count("no outcome of ours") for line in printed.splitlines()] == [1] * len(odd) + [0, 0]
+    assert "import-42  create  completed" in printed
+    assert ("could not be served" in said, "fault of ours" in said, process.returncode) == (False, False, 0)
