@@ -50,6 +50,8 @@ async def _serve(host: str, port: int, tls_port: int, as_json: bool) -> None:
         async with open_lab(host, port, tls_port, told) as lab:
             print_json({"url": lab.url, "behaviours": lab.table()}) if as_json else _show(lab)
             await asyncio.Event().wait()
+    except BrokenPipeError:  # nobody reads the list, which says nothing of the address
+        raise
     except (OSError, OverflowError) as error:
         raise CommandFailed(FAILED, f"The lab can't listen at {host}:{port}: {error}.") from None
 

@@ -81,6 +81,15 @@ def test_the_program_listens_on_loopback_and_tells_where_and_what_was_asked_for(
             process.kill()
 
 
+def test_the_program_blames_no_address_when_nobody_reads_its_list() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "deploy.admin", "lab", "--port", "0", "--json"]
+    done = subprocess.run(command, stdout=writing, stderr=-1, text=True, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 async def fetched(url: str) -> str:
     def get() -> str:
         with urllib.request.urlopen(url, timeout=20) as answer:
