@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from deploy.stack.child import ChildFailed
-from deploy.stack.ports import Ports, is_free
+from deploy.stack.ports import Ports, refusal
 from deploy.stack.services import SERVICES
 from deploy.stack.state import StateDir, StateInUse
 from deploy.stack.supervisor import Options, Supervisor
@@ -31,8 +31,8 @@ def main(words: list[str] | None = None) -> int:
         state.lock()
     except StateInUse as error:
         return _refuse(str(error))
-    if given.port and not is_free(given.port):
-        return _refuse(f"Port {given.port} is taken: stop what listens there, or choose another (make run PORT=…).")
+    if given.port and (why := refusal(given.port)):
+        return _refuse(why)
     state.drop_handle()  # of a predecessor that was killed
     ports = Ports(state.root / "ports.json")
     if given.port:

@@ -1,5 +1,6 @@
 """Free loopback ports, below the range that outgoing connections use, and the same ones again where possible."""
 
+import errno
 import json
 import random
 import socket
@@ -10,15 +11,17 @@ LOOPBACK: Final = "127.0.0.1"
 RANGE: Final = range(10_000, 30_000)
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
+def refusal(port: int) -> str | None:
+    """Why no server could listen there now, as a sentence; None where one could."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"Port {port} is taken: stop what listens there, or choose another (make run PORT=…)."
+            return f"Nobody can listen at {LOOPBACK}:{port}: {error}. Choose another port (make run PORT=…)."
+    return None
 
 
 class Ports:
@@ -32,7 +35,7 @@ class Ports:
     def __getitem__(self, name: str) -> int:
         if name not in self._taken:
             before = self._before.get(name)
-            usable = before and before not in self._taken.values() and is_free(before)
+            usable = before and before not in self._taken.values() and not refusal(before)
             self.choose(name, before if before and usable else self._other())
         return self._taken[name]
 
@@ -43,4 +46,4 @@ class Ports:
 
     def _other(self) -> int:
         taken = {*self._taken.values(), *self._before.values()}
-        return next(port for port in random.sample(RANGE, len(RANGE)) if port not in taken and is_free(port))
+        return next(port for port in random.sample(RANGE, len(RANGE)) if port not in taken and not refusal(port))
