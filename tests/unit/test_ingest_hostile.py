@@ -1,11 +1,15 @@
-"""Nothing that a client sends is a fault of ours: any body, header or path gets an answer below 500."""
+"""Nothing that a client sends is a fault of ours: an answer below 500, a command accepted or rejected."""
 
 import json
 from typing import Any
 
+import bson
+import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.events import encode
+from tests.fakes_commands import CommandStand, command
 from tests.fakes_ingest import IngestStand
 
 WORDS = [
@@ -29,6 +33,28 @@ async def test_any_json_gets_an_answer_below_500(body: Any, path: str, method: s
     async with IngestStand().client() as client:
         answer = await client.request(method, path, content=content, headers={"content-type": "application/json"})
     assert answer.status_code < 500, answer.text
+
+
+wide = st.sampled_from([{f"m{n}": n for n in range(101)}, [{f"m{n}": n for n in range(101)}]])
+known = st.sampled_from(["create", "append", "candidate", "01890000-0000-7000-8000-000000000001", "k1", True])
+members = st.sampled_from(
+    ["operation", "recordType", "recordId", "sandbox", "idempotencyKey", "callbackUrl", "payload"]
+)
+
+
+@relaxed
+@given(changed=st.dictionaries(members, trees | wide | known, max_size=7))
+async def test_any_command_is_accepted_or_rejected_and_what_is_kept_can_be_stored_and_told(changed: Any) -> None:
+    stand, raw = CommandStand(), json.dumps(command() | changed).encode("utf-8", "surrogatepass")
+    await stand.send(raw)
+    kept = [each for environment in ("live", "sandbox") for each in stand.ledger.documents[environment].values()]
+    rejected = [each for each in kept if each["status"] == "rejected"]
+    assert len(rejected) == len(stand.dead) == (not [each for each in kept if each not in rejected])
+    for each in kept:
+        bson.encode(dict(each))
+    assert [orjson.loads(encode(event))["mutationId"] for event in stand.publisher.announced] == [
+        each["_id"] for each in rejected
+    ]
 
 
 @relaxed
