@@ -194,21 +194,23 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
             unreadable.append((record, str(error)))
             return None
 
-    async def _attempt(self, deliveries: Sequence[Delivery[T]]) -> None:
+    async def _attempt(self, deliveries: list[Delivery[T]]) -> None:
+        """Handle what is left of a batch; a bug is left no more once its fate is decided, or a hold would repeat it."""
         if not deliveries:
             return
+        topic = deliveries[0].record.topic
         try:
-            with batch(deliveries[0].record.topic, (each.traceparent for each in deliveries)):
+            with batch(topic, (each.traceparent for each in deliveries)):
                 await self._handle(deliveries)
             self._bugs = 0
         except Exception as error:
             if fate_of(error) is not Fate.ISOLATE:
                 raise
             log.exception("batch.failed", size=len(deliveries))
-            await self._isolate(deliveries)
-        EVENTS_HANDLED.labels(family(deliveries[0].record.topic), "handled").inc(len(deliveries))
+            await self._isolate(deliveries, deliveries)
+        EVENTS_HANDLED.labels(family(topic), "handled").inc(len(deliveries))
 
-    async def _isolate(self, deliveries: Sequence[Delivery[T]]) -> None:
+    async def _isolate(self, deliveries: Sequence[Delivery[T]], left: list[Delivery[T]]) -> None:
         """In halves of halves: one bad record costs its neighbours a few batches, not one each."""
         half = len(deliveries) // 2
         for part in (deliveries[:half], deliveries[half:]) if half else (deliveries,):
@@ -219,12 +221,14 @@ class BatchConsumer(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc
                 if fate_of(error) is not Fate.ISOLATE:
                     raise
                 if len(part) > 1:
-                    await self._isolate(part)
+                    await self._isolate(part, left)
                     continue
                 record = part[0].record
                 log.exception("event.failed", topic=record.topic, partition=record.partition, offset=record.offset)
                 await self._on_bug(part[0], error)
                 self._count_bug()
+                EVENTS_HANDLED.labels(family(record.topic), "handled").inc()
+                left.remove(part[0])
 
     def _count_bug(self) -> None:
         self._bugs += 1

@@ -33,12 +33,16 @@ class FetchedConsumer:
         crash_point("storage.committing")
 
     async def on_bug(self, delivery: Delivery[MutationFetched], error: Exception) -> None:
-        """The third time, dead-letter it and end it, if nothing is decided yet; `applying` stays, with this alarm."""
+        """The third time, dead-letter it and end it, if nothing is decided yet; `applying` stays, with this alarm.
+
+        The letter goes before the count that ends: refused by Kafka, or killed in between, the same try comes again.
+        """
         event = delivery.event
-        tries = await self._ledger.raise_tries(event.environment, event.mutation_id)
-        log.error("mutation.failed_try", mutation=event.mutation_id, tries=tries, error=type(error).__name__)
+        tries = await self._ledger.tries(event.environment, event.mutation_id) + 1
         if tries == MAX_TRIES:
             await self._letters.send(delivery.record, f"{type(error).__name__} in storage", tries)
+        await self._ledger.raise_tries(event.environment, event.mutation_id, tries)
+        log.error("mutation.failed_try", mutation=event.mutation_id, tries=tries, error=type(error).__name__)
         if tries >= MAX_TRIES:
             await self._end(event)
 

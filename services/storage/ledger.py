@@ -127,13 +127,17 @@ class MongoLedger:
             if any(code != DUPLICATE_KEY for code in codes):
                 raise RefusedWrite(codes) from None
 
-    async def raise_tries(self, environment: Environment, mutation: str) -> int:
-        """Count one failure of ours; the count."""
+    async def tries(self, environment: Environment, mutation: str) -> int:
+        """How many failures of ours are counted."""
+        async with translated():
+            document = await self._databases[environment].mutations.find_one({"_id": mutation}, {"tries": 1})
+        return int((document or {}).get("tries", 0))
+
+    async def raise_tries(self, environment: Environment, mutation: str, tries: int) -> None:
+        """Count the next failure of ours, the one of this number, unless somebody else has counted it."""
         async with translated():
             mutations = self._databases[environment].mutations
-            await mutations.update_one({"_id": mutation}, {"$inc": {"tries": 1}})
-            document = await mutations.find_one({"_id": mutation}, {"tries": 1})
-        return int((document or {}).get("tries", 0))
+            await mutations.update_one({"_id": mutation, "tries": tries - 1}, {"$inc": {"tries": 1}})
 
     async def overdue(self, environment: Environment, now: datetime, limit: int) -> list[str]:
         """Ids of `accepted` mutations past their deadline, the oldest first."""

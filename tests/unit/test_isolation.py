@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
 from structlog.testing import capture_logs
 
@@ -10,6 +11,7 @@ from services.storage.consumer import FetchedConsumer
 from shared.broker import Record
 from shared.consume import BUGS_IN_A_ROW, BatchConsumer, Delivery
 from shared.dead_letters import DeadLetters
+from shared.errors import DependencyUnavailable
 from shared.limits import MAX_TRIES
 from tests.factories import fetched, mutation
 
@@ -27,10 +29,10 @@ class Reader:
 
 
 class Stand:
-    """A consumer whose handling fails where a batch holds one of these offsets."""
+    """A consumer whose handling fails where a batch holds one of these offsets; some meet an absent server first."""
 
-    def __init__(self, *bad: int) -> None:
-        self._bad = set(bad)
+    def __init__(self, *bad: int, absent: Sequence[int] = ()) -> None:
+        self._bad, self._absent = set(bad), list(absent)
         self.batches: list[list[int]] = []
         self.worked: list[int] = []
         self.bugs: list[int] = []
@@ -52,6 +54,8 @@ class Stand:
         self.batches.append(offsets)
         if self._bad & set(offsets):
             raise ValueError("a bug")
+        if self._absent and self._absent[0] in offsets:
+            raise DependencyUnavailable("s3", f"away for {self._absent.pop(0)}")
         self.worked += offsets
 
     async def _bug(self, delivery: Delivery[int], _: Exception) -> None:
@@ -94,44 +98,62 @@ async def test_bad_records_without_a_good_one_between_them_stop_the_consumer() -
     assert stand.fatal
 
 
-class Ledger:
-    """Counts tries."""
-
-    def __init__(self) -> None:
-        self.tries = 0
-
-    async def raise_tries(self, environment: str, mutation: str) -> int:
-        self.tries += 1
-        return self.tries
+async def test_a_bug_beside_an_absent_server_is_told_once_however_often_the_batch_is_held() -> None:
+    stand = Stand(2, absent=[5, 0])
+    await stand.take(8)
+    assert stand.bugs == [2]
+    assert sorted({*stand.worked, *stand.bugs}) == list(range(8))
+    assert stand.reader.committed == [8]
 
 
-class Letters:
-    """Keeps how often each was tried."""
+class Storage:
+    """A mutation that meets a bug, in the hands of a consumer: counted, dead-lettered, ended, in this order."""
 
-    def __init__(self) -> None:
-        self.attempts: list[int] = []
+    def __init__(self, refused: int = 0, endless: bool = False) -> None:
+        self._refused, self._endless = refused, endless
+        self.counted = 0
+        self.done: list[str] = []
+        self._consumer = FetchedConsumer(self, self, self)  # type: ignore[arg-type]
+
+    async def fail(self) -> None:
+        """One more try that meets the bug."""
+        with capture_logs():
+            await self._consumer.on_bug(Delivery(fetched(mutation()), "", _record(0)), ValueError("a bug"))
+
+    async def tries(self, environment: str, mutation: str) -> int:
+        return self.counted
+
+    async def raise_tries(self, environment: str, mutation: str, tries: int) -> None:
+        if self.counted == tries - 1:
+            self.counted = tries
 
     async def send(self, record: Record, reason: str, attempts: int) -> None:
-        self.attempts.append(attempts)
-
-
-class Unable:
-    """A handler that can't even end a mutation."""
-
-    def __init__(self) -> None:
-        self.asked = 0
+        if self._refused:
+            self._refused -= 1
+            raise DependencyUnavailable("kafka")
+        self.done.append(f"letter after {attempts}")
 
     async def end(self, environment: str, ids: Sequence[str], code: str) -> None:
-        self.asked += 1
-        raise ValueError("another bug")
+        self.done.append("end")
+        if self._endless:
+            raise ValueError("another bug")
 
 
 async def test_what_can_not_even_be_ended_is_a_dead_letter_and_holds_up_nobody() -> None:
-    ledger, letters, handler = Ledger(), Letters(), Unable()
-    consumer = FetchedConsumer(handler, ledger, letters)  # type: ignore[arg-type]
-    delivery = Delivery(fetched(mutation()), "", _record(0))
-    with capture_logs():
-        for _ in range(MAX_TRIES + 1):
-            await consumer.on_bug(delivery, ValueError("a bug"))
-    assert letters.attempts == [MAX_TRIES]
-    assert handler.asked == 2
+    storage = Storage(endless=True)
+    for _ in range(MAX_TRIES + 1):
+        await storage.fail()
+    assert storage.done == [f"letter after {MAX_TRIES}", "end", "end"]
+
+
+async def test_no_mutation_ends_for_a_bug_before_kafka_has_its_dead_letter() -> None:
+    storage = Storage(refused=2)
+    for _ in range(MAX_TRIES - 1):
+        await storage.fail()
+    for _ in range(2):
+        with pytest.raises(DependencyUnavailable):
+            await storage.fail()
+        assert storage.done == []
+    await storage.fail()
+    assert storage.done == [f"letter after {MAX_TRIES}", "end"]
+    assert storage.counted == MAX_TRIES
