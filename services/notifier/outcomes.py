@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -15,6 +15,7 @@ from shared.publisher import Publisher
 from shared.topics import TopicSpec
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 SEND_SECONDS: Final = 3.0
 # After the first failure, the second in a row, and so on: short at first, because a broker may only have hiccuped, and
@@ -43,8 +44,8 @@ class KafkaOutcomes:
         of_tenant: defaultdict[str, list[TopicOutcome]] = defaultdict(list)
         for outcome in outcomes:
             of_tenant[outcome.completed.event.tenant].append(outcome)
-        published = await asyncio.gather(*(self._of_tenant(tenant, group) for tenant, group in of_tenant.items()))
-        return set().union(*published)
+        publishing = (self._of_tenant(tenant, group) for tenant, group in of_tenant.items())
+        return set().union(*_results(await asyncio.gather(*publishing, return_exceptions=True)))
 
     async def _of_tenant(self, tenant: str, group: Sequence[TopicOutcome]) -> set[str]:
         if self._avoid_until.get(tenant, 0.0) > self._clock():
@@ -55,7 +56,8 @@ class KafkaOutcomes:
                 if tenant not in self._known:
                     await self._topics.ensure([topics.outcomes_topic(tenant)])
                     self._known.add(tenant)
-                await asyncio.gather(*(self._send(topic, outcome) for outcome in group))
+                sending = (self._send(topic, outcome) for outcome in group)
+                _results(await asyncio.gather(*sending, return_exceptions=True))
         except (DependencyUnavailable, TimeoutError) as error:
             log.warning("outcomes.unpublished", tenant=tenant, count=len(group), error=str(error))
             self._known.discard(tenant)
@@ -69,3 +71,13 @@ class KafkaOutcomes:
     async def _send(self, topic: str, outcome: TopicOutcome) -> None:
         event, traceparent = outcome.completed
         await self._publisher.publish(topic, event, traceparent, outcome.value)
+
+
+def _results(ended: Iterable[T | BaseException]) -> list[T]:
+    """Of what has ended altogether, for a send that is cut off may still arrive; raises the first failure."""
+    results = []
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
+        results.append(each)
+    return results

@@ -1,6 +1,5 @@
 """Gathers what decisions are made from: records, attachments, claims of uploads, bytes under `records/`. In bulk."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from services.storage.decision import (
 from services.storage.erasure import Erasure
 from services.storage.files import FileMissing, FileStore
 from services.storage.ports import Ledger, Uploads
+from services.storage.together import together
 from services.storage.work import Work
 from shared.events import Environment
 from shared.ledger import Document
@@ -55,7 +55,7 @@ class Decider:
         gathered.attachments = await self._ledger.attachments(environment, removed) if removed else {}
         claims = {work.id: work.mutation for work in able if work.mutation["kind"] == "assign"}
         gathered.uploads = await self._uploads.claim(environment, claims.values()) if claims else {}
-        found = await asyncio.gather(*(self._make_one(environment, work, gathered) for work in able))
+        found = await together(self._make_one(environment, work, gathered) for work in able)
         made |= {work.id: each for work, each in zip(able, found, strict=True)}
         return {name: each for name, each in made.items() if each is not None}
 

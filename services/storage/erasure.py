@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from services.storage.ports import Blobs, Ledger, Traces
+from services.storage.together import together
 from shared.errors import DependencyUnavailable
 from shared.events import Environment
 from shared.ledger import Document
@@ -78,7 +79,7 @@ class Erasure:
                 return {key: size async for key, size, _ in self._blobs.list(prefix)}
 
         found: dict[str, int] = {}
-        for each in await asyncio.gather(*map(under, prefixes)):
+        for each in await together(map(under, prefixes)):
             found |= each
         return found
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from services.storage.decision import FileResult, StoredFile, failure
 from services.storage.ports import Blobs
+from services.storage.together import together
 from services.storage.work import Work
 from shared import base64text
 from shared.content.judge import Judge, Source
@@ -31,7 +32,7 @@ class FileStore:
     async def store(self, environment: Environment, work: Work) -> dict[str, FileResult]:
         """All files of a mutation, by attachment id. Raises FileMissing, DependencyUnavailable."""
         files: dict[str, Document] = work.mutation.get("files") or {}
-        results = await asyncio.gather(*(self._one(environment, work, name) for name in files))
+        results = await together(self._one(environment, work, name) for name in files)
         return dict(zip(files, results, strict=True))
 
     async def assign(
@@ -39,9 +40,7 @@ class FileStore:
     ) -> dict[str, FileResult]:
         """Of its tenant's uploads those that it has claimed, judged when they came; an error for each of the others."""
         files: dict[str, Document] = mutation.get("files") or {}
-        results = await asyncio.gather(
-            *(self._upload(environment, mutation, name, uploads.get(name)) for name in files)
-        )
+        results = await together(self._upload(environment, mutation, name, uploads.get(name)) for name in files)
         return dict(zip(files, results, strict=True))
 
     async def _upload(

@@ -4,7 +4,6 @@ Every step may be repeated by anyone: decide is a compare-and-set, what apply wr
 a compare-and-set again, and an ended mutation is only announced once more.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from services.storage.decider import Decider
 from services.storage.decision import Decision, failure, place_name
 from services.storage.erasure import Erasure
 from services.storage.ports import Blobs, Decided, Ledger, Publisher
+from services.storage.together import together
 from services.storage.work import Order, Work, of_event, steps
 from shared.crash_points import crash_point
 from shared.errors import DependencyUnavailable
@@ -154,7 +154,7 @@ class StorageHandler:
             crash_point("storage.tombstoned")
             await self._delete(environment, [made for _, made in deleting])
             erased = [place_name(m["tenant"], m["record"]) for m, made in deleting if made.erase]
-            await asyncio.gather(*(self._erasure.clear(environment, place) for place in erased))
+            await together(self._erasure.clear(environment, place) for place in erased)
         await self._ledger.finish(environment, decided)
         crash_point("storage.finished")
 
