@@ -67,10 +67,17 @@ def test_every_process_of_ours_runs_without_rights_on_a_read_only_file_system() 
 
 
 def test_only_fetcher_and_notifier_have_a_way_out() -> None:
-    ways = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
-    services = {name for name, service in COMPOSE["services"].items() if "build" in service and name in ways}
-    assert COMPOSE["networks"]["inside"]["internal"] is True
-    assert {name for name in services if "outside" in ways[name]} - {"demo.test", "lab.test"} == {"fetcher", "notifier"}
+    untranslated = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    networks = COMPOSE["networks"].items()
+    closed = {name for name, each in networks if each.get("internal") or each.get("driver_opts") == untranslated}
+    reaching = {name for name, service in COMPOSE["services"].items() if set(service["networks"]) - closed}
+    assert reaching - {"demo.test", "lab.test"} == {"fetcher", "notifier"}
+
+
+def test_the_notifier_has_no_key_of_the_store() -> None:
+    keys = {"ENGINE_S3_ACCESS_KEY", "ENGINE_S3_SECRET_KEY"}
+    services = ("ingest", "fetcher", "storage", "notifier")
+    assert [name for name in services if not keys & set(COMPOSE["services"][name]["environment"])] == ["notifier"]
 
 
 def test_every_published_port_is_on_loopback() -> None:
