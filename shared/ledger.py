@@ -173,6 +173,13 @@ def is_absence(error: BaseException | None) -> bool:
     return isinstance(error, PyMongoError) and (error.timeout or any(map(error.has_error_label, labels)))
 
 
+def files_with(*members: str) -> Document:
+    """For a projection: the files by id, each with these members only, so that its inline payload stays where it is."""
+    of_each = {"k": "$$file.k", "v": {name: f"$$file.v.{name}" for name in members}}
+    files = {"$objectToArray": {"$ifNull": ["$files", {}]}}
+    return {"$arrayToObject": {"$map": {"input": files, "as": "file", "in": of_each}}}
+
+
 # Few, because every update pays for each. The lane serves windows, deadlines and debts; the expiry tells the end.
 INDEXES: Final = [
     IndexModel([("key", ASCENDING), ("tenant", ASCENDING)], name="claim", unique=True),

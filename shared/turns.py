@@ -9,6 +9,7 @@ from shared.ledger import OPEN, Database, Document, translated
 
 AT_ONCE: Final = 5000  # open mutations that are read in one query; a flood may have put millions behind one record
 OF_ONE: Final = 500  # that are read of one record then: more than one batch works off
+OF_SOME: Final = 50  # where some will do
 
 Queue = list[tuple[int, str]]  # (sequence, mutation id), the smallest first
 
@@ -28,6 +29,20 @@ async def smallest_open(database: Database, records: Iterable[str]) -> dict[str,
         found = await (await database.mutations.aggregate(stages)).to_list()
     smallest = {each["_id"]: each["smallest"] for each in found if each["_id"] in wanted}
     return {record: (least["sequence"], least["mutation"]) for record, least in smallest.items()}
+
+
+async def early_open(database: Database, records: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """The same for whoever must not wait for a flood: where very many are open, the smallest of some of each record.
+
+    It may be larger than the smallest of all: what comes behind it is early for sure, what does not may be early, too.
+    """
+    wanted = set(records)
+    documents = await _open(database, {"$in": sorted(wanted)}, AT_ONCE)
+    queues = {record: _queue(record, documents) for record in wanted}
+    if len(documents) == AT_ONCE:
+        # The index has those of one record and status as they were accepted, so these are the first ones as a rule.
+        queues = {record: _queue(record, await _open(database, record, OF_SOME)) for record in wanted}
+    return {record: queue[0] for record, queue in queues.items() if queue}
 
 
 async def open_in_order(database: Database, records: Iterable[str]) -> dict[str, Queue]:

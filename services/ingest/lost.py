@@ -28,7 +28,7 @@ class Outbox(Protocol):
     async def working(self, environment: str, limit: int) -> list[Document]: ...
     async def parked(self, environment: str, after: str, limit: int) -> list[Document]: ...
     async def by_id(self, environment: str, ids: Iterable[str]) -> list[Document]: ...
-    async def smallest_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]: ...
+    async def early_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]: ...
 
 
 class LostEvents:
@@ -72,8 +72,9 @@ class LostEvents:
     async def _standing(self, environment: str, documents: list[Document]) -> list[Document]:
         parked = [each for each in documents if each.get("parked")]
         records = {place["record"] for each in parked for place in each["places"]}
-        smallest = await self._outbox.smallest_open(environment, records) if records else {}
-        return [each for each in documents if not each.get("parked") or has_turn(each, smallest)]
+        # What is published before its turn is parked again, which harms nobody; none whose turn has come is missed.
+        early = await self._outbox.early_open(environment, records) if records else {}
+        return [each for each in documents if not each.get("parked") or has_turn(each, early)]
 
     @staticmethod
     def _report(lost: list[Document]) -> None:

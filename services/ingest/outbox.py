@@ -4,19 +4,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pymongo import UpdateOne
+from pymongo import ASCENDING, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 
 from shared import ledger, turns
-from shared.ledger import BATCH, PARKED, REJECTED, WAITING, WORKING, Client, Document, translated
+from shared.ledger import BATCH, PARKED, REJECTED, WAITING, WORKING, Client, Document, files_with, translated
 from shared.limits import KEPT_SECONDS
 from shared.outbox import PROJECTION, publish_count
 
-# Of each file only its URL: the inline payload stays where it is.
-URL_ONLY: Final[Document] = {"k": "$$file.k", "v": {"url": "$$file.v.url"}}
-URL_SOURCES: Final[Document] = {
-    "$arrayToObject": {"$map": {"input": {"$objectToArray": {"$ifNull": ["$files", {}]}}, "as": "file", "in": URL_ONLY}}
-}
+WITHOUT_PAYLOAD: Final[Document] = PROJECTION | {"files": files_with("url")}
 
 
 class MongoOutbox:
@@ -76,7 +72,15 @@ class MongoOutbox:
 
     async def working(self, environment: str, limit: int) -> list[Document]:
         """Open mutations that are marked as published and not parked, the least recently published first."""
-        return await self._read(environment, {"lane": WORKING}, limit, sort="published.at")
+        # No index has these times, and windows bound how many there are: what is sorted must not hold their payloads.
+        stages: list[Document] = [
+            {"$match": {"lane": WORKING}},
+            {"$project": WITHOUT_PAYLOAD},
+            {"$sort": {"published.at": 1}},
+            {"$limit": max(limit, 1)},
+        ]
+        async with translated():
+            return await (await self._mutations(environment).aggregate(stages)).to_list()
 
     async def parked(self, environment: str, after: str, limit: int) -> list[Document]:
         """Parked mutations behind this id, in the order of their ids."""
@@ -87,9 +91,9 @@ class MongoOutbox:
         names = list(ids)
         return await self._read(environment, {"_id": {"$in": names}}, len(names))
 
-    async def smallest_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]:
-        """See shared.turns.smallest_open."""
-        return await turns.smallest_open(self._databases[environment], records)
+    async def early_open(self, environment: str, records: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """See shared.turns.early_open."""
+        return await turns.early_open(self._databases[environment], records)
 
     def _mutations(self, environment: str) -> AsyncCollection[Document]:
         return self._databases[environment].mutations
@@ -99,12 +103,8 @@ class MongoOutbox:
             async with translated():
                 await self._mutations(environment).bulk_write(operations, ordered=False)
 
-    async def _read(self, environment: str, query: Document, limit: int, sort: str = "_id") -> list[Document]:
-        stages: list[Document] = [
-            {"$match": query},
-            {"$project": PROJECTION | {"files": URL_SOURCES}},
-            {"$sort": {sort: 1}},
-            {"$limit": max(limit, 1)},
-        ]
+    async def _read(self, environment: str, query: Document, limit: int) -> list[Document]:
+        """The first by id. Indexes hold all that finds and sorts them, so no document is fetched but these."""
         async with translated():
-            return await (await self._databases[environment].mutations.aggregate(stages)).to_list()
+            found = self._mutations(environment).find(query, WITHOUT_PAYLOAD).sort("_id", ASCENDING)
+            return await found.limit(max(limit, 1)).to_list()

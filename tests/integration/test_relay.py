@@ -124,6 +124,35 @@ async def test_what_is_offered_while_the_ledger_is_looked_through_is_published_a
         await eventually(lambda: _equal(broker.of(tenant), [offered["_id"]]))
 
 
+async def test_of_a_flood_the_oldest_are_read_in_their_order_and_without_their_payload(client: Client) -> None:
+    outbox, tenant, live = MongoOutbox(client), new_id(), databases(client)["live"]
+    documents = waiting(tenant, 30)
+    published = [each | {"_id": new_id(), "key": new_id(), "lane": "working"} for each in waiting(tenant, 2)]
+    await live.mutations.insert_many([*reversed(documents), *published, *waiting(new_id(), 2)])
+
+    found = await outbox.waiting("live", tenant, datetime.now(UTC) + timedelta(seconds=1), 10)
+
+    assert [each["_id"] for each in found] == [each["_id"] for each in documents[:10]]
+    assert inline()["data"].decode() not in repr(found)
+    assert [each["places"] for each in found] == [each["places"] for each in documents[:10]]
+
+
+async def test_those_published_least_recently_come_first_and_parked_ones_in_pages(client: Client) -> None:
+    outbox, live, now = MongoOutbox(client), databases(client)["live"], datetime.now(UTC)
+    working = [mutation(lane="working", published={"at": now - timedelta(minutes=n), "count": 1}) for n in range(3)]
+    parked = [mutation(lane="parked") for _ in range(5)]
+    for document in (*working, *parked):
+        document["files"] = {new_id(): inline()}
+    await live.mutations.insert_many([*working, *reversed(parked)])
+
+    every = await outbox.working("live", 10_000)
+    mine = [each["_id"] for each in every if each["_id"] in {one["_id"] for one in working}]
+    assert mine == [each["_id"] for each in reversed(working)]
+    page = await outbox.parked("live", parked[0]["_id"], 3)
+    assert [each["_id"] for each in page] == [each["_id"] for each in parked[1:4]]
+    assert inline()["data"].decode() not in repr([*every, *page])
+
+
 async def test_what_stands_still_is_published_again_only_after_the_pipeline_has_passed(client: Client) -> None:
     live, outbox = databases(client)["live"], MongoOutbox(client)
     again: list[str] = []

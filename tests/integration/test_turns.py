@@ -6,7 +6,7 @@ from typing import Any
 import pytest_asyncio
 
 from shared.ledger import databases, open_client
-from shared.turns import AT_ONCE, OF_ONE, open_in_order
+from shared.turns import AT_ONCE, OF_ONE, early_open, open_in_order
 from tests.factories import mutation, new_id
 
 
@@ -53,3 +53,17 @@ async def test_the_first_is_found_behind_many_that_come_earlier_elsewhere(live: 
     found = await open_in_order(live, [f"demo/candidate/{flooded}"])
 
     assert found[f"demo/candidate/{flooded}"] == [(AT_ONCE, first["_id"])]
+
+
+async def test_beside_a_flood_every_record_still_has_an_early_one(live: Any) -> None:
+    flooded, quiet, empty = new_id(), new_id(), new_id()
+    many = [mutation("update", flooded, n) for n in range(11, AT_ONCE + 11)]
+    few = [mutation("update", quiet, n) for n in (3, 2)]
+    await live.mutations.insert_many([*many, *few])
+
+    found = await early_open(live, [f"demo/candidate/{name}" for name in (flooded, quiet, empty)])
+
+    assert found == {
+        f"demo/candidate/{flooded}": (11, many[0]["_id"]),
+        f"demo/candidate/{quiet}": (2, few[1]["_id"]),
+    }
