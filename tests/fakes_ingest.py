@@ -14,6 +14,7 @@ from services.ingest.api.app import build
 from services.ingest.api.body import BodyReader
 from services.ingest.api.gateway import Gateway
 from services.ingest.intake import Intake
+from services.ingest.ledger import TOLD, TOLD_OF_FILES
 from services.ingest.rates import RateLimits
 from services.ingest.uploads import UploadRules, Uploads, Usage
 from services.ingest.watches import Watches
@@ -97,13 +98,13 @@ class InMemoryLedger:
         self._reach()
         all_documents = self.documents[environment].values()
         # Copies, as from a server: what changes later has not changed in what was read before.
-        return next((one.copy() for one in all_documents if one["tenant"] == tenant and one["key"] == key), None)
+        return next((_told(one) for one in all_documents if one["tenant"] == tenant and one["key"] == key), None)
 
     async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
         self._reach()
         self.reads.append(ids)
         found = self.documents[environment]
-        return [found[one].copy() for one in ids if one in found]
+        return [_told(found[one]) for one in ids if one in found]
 
     async def statuses(self, environment: str, ids: list[str]) -> dict[str, str]:
         self.looks.append(ids)
@@ -131,6 +132,13 @@ class InMemoryLedger:
     def _reach(self) -> None:
         if self.away:
             raise DependencyUnavailable("mongodb")
+
+
+def _told(document: MutationDocument) -> MutationDocument:
+    """As the real ledger reads it: without its payload."""
+    files = {name: {part: file.get(part) for part in TOLD_OF_FILES} for name, file in document.get("files", {}).items()}
+    told = {name: value for name, value in document.items() if name in ("_id", *TOLD)}
+    return cast(MutationDocument, told | {"files": files})
 
 
 class RecordingKeeps:

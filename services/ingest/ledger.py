@@ -15,10 +15,17 @@ from services.ingest.arrays import ArrayInserts
 from services.ingest.inserts import GroupedInserts, Inserted
 from shared import ledger
 from shared.errors import DependencyUnavailable
-from shared.ledger import Client, Document, MutationDocument, translated
+from shared.ledger import Client, Document, MutationDocument, files_with, translated
 
 ATTEMPTS: Final = 20
 SECONDS: Final = 1.4  # of one insert, with the look at what became of it; see settings
+# What views, replays and the relay tell of a mutation: never its fields, changes, decision, or the bytes of its files.
+TOLD: Final = (
+    *("tenant", "key", "claimedKey", "fingerprint", "kind", "record", "records", "places", "fileIds", "members"),
+    *("callbackUrl", "traceparent", "status", "outcome", "createdAt", "deadline", "endedAt"),
+)
+TOLD_OF_FILES: Final = ("field", "filename", "url")
+WITHOUT_PAYLOAD: Final[Document] = dict.fromkeys(TOLD, 1) | {"files": files_with(*TOLD_OF_FILES)}
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -122,13 +129,16 @@ class MongoLedger:
         await self._inserts[environment].insert(cast(Document, document))
 
     async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
-        """The document that holds a key, without inline payloads."""
-        return await self._one(environment, {"tenant": tenant, "key": key})
+        """The document that holds a key, as far as it is TOLD."""
+        async with translated():
+            held = {"tenant": tenant, "key": key}
+            found = await self._databases[environment].mutations.find_one(held, WITHOUT_PAYLOAD)
+        return cast(MutationDocument | None, found)
 
     async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
-        """The documents with these ids, in their order."""
+        """The documents with these ids, in their order, as far as they are TOLD."""
         async with translated():
-            cursor = self._databases[environment].mutations.find({"_id": {"$in": ids}}, {"fields": 0})
+            cursor = self._databases[environment].mutations.find({"_id": {"$in": ids}}, WITHOUT_PAYLOAD)
             found = {document["_id"]: document async for document in cursor}
         return [cast(MutationDocument, found[name]) for name in ids if name in found]
 
@@ -147,7 +157,7 @@ class MongoLedger:
         # The record first, for many may be open on it; then again: a create that ends in between has written it before.
         return (
             await self._there(environment, tenant, record_type, record_id)
-            or await self._one(environment, query) is not None
+            or await self._any(environment, query)
             or await self._there(environment, tenant, record_type, record_id)
         )
 
@@ -163,10 +173,9 @@ class MongoLedger:
             found = await self._databases[environment].records.find_one(record, {"version": 1})
         return found["version"] if found else None
 
-    async def _one(self, environment: str, query: Document) -> MutationDocument | None:
+    async def _any(self, environment: str, query: Document) -> bool:
         async with translated():
-            found = await self._databases[environment].mutations.find_one(query, {"fields": 0})
-        return cast(MutationDocument | None, found)
+            return await self._databases[environment].mutations.find_one(query, {"_id": 1}) is not None
 
     async def _places(self, environment: str, kind: str, records: Iterable[str], doubtful: bool) -> list[Document]:
         """A new record starts at 1; otherwise the larger of the ledger's largest and the record's own, plus one.

@@ -23,11 +23,11 @@ class Ledger(Protocol):
         ...
 
     async def find(self, environment: str, tenant: str, key: str) -> MutationDocument | None:
-        """The document that holds the key."""
+        """The document that holds the key, without its payload."""
         ...
 
     async def members(self, environment: str, ids: list[str]) -> list[MutationDocument]:
-        """The documents with these ids, in their order."""
+        """The documents with these ids, in their order, without their payload."""
         ...
 
     async def record_known(self, environment: str, tenant: str, record_type: str, record_id: str) -> bool:

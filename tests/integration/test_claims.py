@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +14,8 @@ from services.ingest.keeps import MongoKeeps
 from services.ingest.ledger import MongoLedger
 from shared.errors import DependencyUnavailable
 from shared.ledger import databases, open_client
-from tests.factories import mutation, new_id
+from shared.outbox import accepted_event
+from tests.factories import by_url, inline, mutation, new_id
 from tests.torture.proxy import Mode, Proxy
 
 
@@ -112,6 +113,32 @@ async def test_a_record_is_known_from_its_open_create_on_and_to_its_tenant_only(
     assert await gateways[1].record_known("live", "demo", "candidate", record)
     assert not await gateways[1].record_known("live", "other", "candidate", record)
     assert not await gateways[1].record_known("sandbox", "demo", "candidate", record)
+
+
+async def test_what_is_read_of_a_mutation_holds_none_of_its_payload(gateways: list[MongoLedger], live: Any) -> None:
+    note, link = new_id(), new_id()
+    document = mutation(
+        fields={"note": "a secret"},
+        changes={"set": {"note": "a secret"}, "clear": []},
+        decision={"record": {"fields": {"note": "a secret"}}},
+        parked={"files": {}, "failure": "a secret"},
+        files={note: inline(b"a secret"), link: by_url("photo.png")},
+        fileIds=[note, link],
+        callbackUrl="https://hooks.test/one",
+    )
+    await live.mutations.insert_one(document)
+
+    held = cast(Any, await gateways[0].find("live", "demo", document["key"]))
+    assert await gateways[1].members("live", [document["_id"]]) == [held]
+    assert "a secret" not in repr(held)
+    assert inline(b"a secret")["data"].decode() not in repr(held)
+    # What views show, a replay answers, and the relay publishes when it is found to be ours.
+    assert {name: (each["field"], each["filename"]) for name, each in held["files"].items()} == {
+        note: ("otherAttachments", "note.txt"), link: ("otherAttachments", "photo.png"),
+    }  # fmt: skip
+    assert accepted_event("live", held) == accepted_event("live", await live.mutations.find_one({"_id": held["_id"]}))
+    same = ("_id", "tenant", "key", "fingerprint", "kind", "record", "fileIds", "callbackUrl", "status", "traceparent")
+    assert {name: held[name] for name in same} == {name: document[name] for name in same}
 
 
 async def test_the_same_sequence_is_free_in_another_place_pair(live: Any) -> None:
