@@ -38,7 +38,7 @@ class MongoBelongings:
         async with translated():
             if await self._sandbox.mutations.find_one(owed, {"_id": 1}):
                 return True
-            async for ids in _pages(self._sandbox.deliveries.find(unattempted, {"_id": 1})):
+            async for ids in pages(self._sandbox.deliveries.find(unattempted, {"_id": 1})):
                 found = self._sandbox.mutations.find({"_id": {"$in": [each["_id"] for each in ids]}}, {"createdAt": 1})
                 if any([each["createdAt"] < before async for each in found]):
                     return True
@@ -52,7 +52,7 @@ class MongoBelongings:
         mine = {"tenant": tenant, "createdAt": {"$lt": before}, "removedAt": None}
         gone = {"$set": {"removedAt": now}, "$unset": {"fields": "", "search": "", "updatedAt": ""}}
         async with translated():
-            async for page in _pages(self._sandbox.records.find(mine, {"type": 1})):
+            async for page in pages(self._sandbox.records.find(mine, {"type": 1})):
                 await self._disown(tenant, page)
                 await self._sandbox.records.update_many({"_id": {"$in": [each["_id"] for each in page]}}, gone)
 
@@ -60,7 +60,7 @@ class MongoBelongings:
         """Delete old tombstones. Till then they keep a worker that slept from bringing a record back."""
         mine = {"tenant": tenant, "removedAt": {"$lt": removed_before}}
         async with translated():
-            async for page in _pages(self._sandbox.records.find(mine, {"type": 1})):
+            async for page in pages(self._sandbox.records.find(mine, {"type": 1})):
                 await self._disown(tenant, page)
                 await self._sandbox.records.delete_many({"_id": {"$in": [each["_id"] for each in page]}})
 
@@ -70,7 +70,7 @@ class MongoBelongings:
         mine = {"tenant": tenant, "createdAt": {"$lt": before}}
         ended = {"$set": {"endedAt": now, "end": "expired"}}
         async with translated():
-            async for page in _pages(uploads.find(mine, {"claimedBy": 1})):
+            async for page in pages(uploads.find(mine, {"claimedBy": 1})):
                 claims = {each["claimedBy"] for each in page if each.get("claimedBy")}
                 held = await self._open(claims)
                 free = [each for each in page if each.get("claimedBy") not in held]
@@ -84,7 +84,7 @@ class MongoBelongings:
         """Delete the documents of uploads that have ended."""
         mine = {"tenant": tenant, "createdAt": {"$lt": before}}
         async with translated():
-            async for page in _pages(self._sandbox.uploads.find(mine, {"endedAt": 1})):
+            async for page in pages(self._sandbox.uploads.find(mine, {"endedAt": 1})):
                 ids = [each["_id"] for each in page if each.get("endedAt")]
                 await self._sandbox.uploads.delete_many({"_id": {"$in": ids}})
 
@@ -106,7 +106,7 @@ class MongoBelongings:
         async with translated():
             # After the end the lane is `owed`, then none; none is a value like any other in the index.
             for lane in (None, OWED):
-                async for page in _pages(self._sandbox.mutations.find({"lane": lane} | mine, {"_id": 1})):
+                async for page in pages(self._sandbox.mutations.find({"lane": lane} | mine, {"_id": 1})):
                     ids = [each["_id"] for each in page]
                     await self._sandbox.attempts.delete_many({"delivery": {"$in": ids}})
                     await self._sandbox.deliveries.delete_many({"_id": {"$in": ids}})
@@ -115,7 +115,7 @@ class MongoBelongings:
     async def _disown(self, tenant: str, records: list[Document]) -> None:
         places = {place_name(tenant, {"type": each["type"], "id": each["_id"]}) for each in records}
         found = self._sandbox.attachments.find({"owners.record": {"$in": sorted(places)}}, {"owners": 1})
-        async for page in _pages(found):
+        async for page in pages(found):
             losses = [
                 UpdateOne({"_id": each["_id"]}, without_owner(owner["record"]))
                 for each in page
@@ -132,7 +132,8 @@ class MongoBelongings:
         return {each["_id"] async for each in found if each["status"] in OPEN}
 
 
-async def _pages(found: AsyncIterator[Document]) -> AsyncIterator[list[Document]]:
+async def pages(found: AsyncIterator[Document]) -> AsyncIterator[list[Document]]:
+    """What a cursor finds, so many at once."""
     page: list[Document] = []
     async for each in found:
         page.append(each)

@@ -17,9 +17,12 @@ class Expiry:
         self._uploads, self._blobs = uploads, blobs
 
     async def end_expired(self, environment: Environment) -> None:
-        """One round. Objects go after their tombstones: nobody can assign what has no bytes."""
-        await self._uploads.release_abandoned(environment)
+        """One round. Objects go after their tombstones: nobody can assign what has no bytes.
+
+        What is released here expires in the next round: releasing reads all that is claimed, and must not hold up this.
+        """
         keys = await self._uploads.expire(environment, datetime.now(UTC))
         if keys:
             log.info("uploads.expired", count=len(keys))
             await self._blobs.delete(keys)
+        await self._uploads.release_abandoned(environment)

@@ -7,6 +7,7 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 
+from services.storage.belongings import pages
 from services.storage.decision import uploads_of
 from services.storage.effects import upload_end
 from shared import ledger
@@ -41,14 +42,15 @@ class MongoUploads:
 
     async def release_abandoned(self, environment: Environment) -> None:
         """Free what ended mutations have claimed in vain."""
+        claimed: Document = {"endedAt": None, "claimedBy": {"$ne": None}}
         async with translated():
-            held = await self._uploads(environment).find({"endedAt": None}, {"claimedBy": 1, "endedAt": 1}).to_list()
-        left = await self._abandoned(environment, held, set())
-        changes = [
-            UpdateOne({"_id": name, "claimedBy": holder, "endedAt": None}, {"$set": {"claimedBy": None}})
-            for name, holder in left.items()
-        ]
-        await self._change(environment, changes)
+            async for page in pages(self._uploads(environment).find(claimed, {"claimedBy": 1})):
+                left = await self._abandoned(environment, page, set())
+                changes = [
+                    UpdateOne({"_id": name, "claimedBy": holder, "endedAt": None}, {"$set": {"claimedBy": None}})
+                    for name, holder in left.items()
+                ]
+                await self._change(environment, changes)
 
     async def expire(self, environment: Environment, now: datetime) -> list[str]:
         """Make tombstones of what is free and past both of its times; the keys of their objects.

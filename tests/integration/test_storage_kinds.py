@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from services.storage.belongings import PAGE
 from services.storage.expiry import Expiry
 from services.storage.work import of_event
 from tests.factories import TEXT, assign, fetched, inline, mutation, new_id, upload
@@ -260,6 +261,21 @@ async def test_only_an_upload_that_is_free_and_past_both_of_its_times_expires(ho
         assert (tombstone["end"], "filename" in tombstone, "key" in tombstone) == ("expired", False, False)
         assert tombstone["expireAt"] > tombstone["endedAt"]
     assert set(house.blobs.objects) == {upload(name)["key"] for name in (alive, kept, claimed)}
+
+
+async def test_of_many_claims_those_are_released_whose_mutations_have_ended(house: House) -> None:
+    ended, open_one = mutation(status="failed"), mutation()
+    await house.insert(ended, open_one)
+    free, claimed, left = ([upload(new_id(), claimedBy=by) for _ in range(PAGE + 1)] for by in (None, "open", "ended"))
+    for document in claimed + left:
+        document["claimedBy"] = {"open": open_one, "ended": ended}[document["claimedBy"]]["_id"]
+    await house.database.uploads.insert_many([*free, *left, *claimed])
+
+    await house.uploads.release_abandoned("live")
+
+    ids = [each["_id"] for each in free + claimed + left]
+    held = house.database.uploads.find({"_id": {"$in": ids}, "claimedBy": {"$ne": None}})
+    assert {each["_id"] async for each in held} == {each["_id"] for each in claimed}
 
 
 async def shared_attachment(house: House) -> tuple[list[str], str]:
