@@ -76,6 +76,15 @@ def test_every_query_parses_and_asks_for_what_the_code_tells(where: str, query: 
         assert named <= SERIES[each.name] | OF_EVERY_SERIES, f"{each.name} has no such label"
 
 
+@pytest.mark.parametrize("name", sorted(name for name, rule in ALERTS.items() if "for" in rule))
+def test_one_event_that_is_long_over_sets_no_alert_off_that_waits(name: str) -> None:
+    """Within its range one event is a rise all the time: a range of `for` or more would wait it out and fire."""
+    fires, _, _ = ALERTS[name]["expr"].partition("unless")  # what stands behind it keeps the alert away
+    ranges = [promql.parse_duration(each) for each in re.findall(r"\[(\w+)\]", fires)]
+
+    assert [each for each in ranges if each >= promql.parse_duration(ALERTS[name]["for"])] == []
+
+
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
     listed = re.findall(r"^\| \[(\w+)\]\(\1\.md\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE)
