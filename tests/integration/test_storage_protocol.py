@@ -261,3 +261,14 @@ async def test_an_unknown_mutation_is_dropped(house: House) -> None:
     await house.handler.handle([fetched(mutation())])
 
     assert house.publisher.sent == []
+
+
+async def test_a_failed_try_is_counted_once_also_when_two_count_it(house: House) -> None:
+    failing = mutation()
+    await house.insert(failing)
+
+    for tries in (1, 1, 2):
+        await house.ledger.raise_tries("live", failing["_id"], tries)
+
+    assert await house.ledger.tries("live", failing["_id"]) == 2
+    assert await house.ledger.tries("live", new_id()) == 0
