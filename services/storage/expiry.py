@@ -17,12 +17,17 @@ class Expiry:
         self._uploads, self._blobs = uploads, blobs
 
     async def end_expired(self, environment: Environment) -> None:
-        """One round. Objects go after their tombstones: nobody can assign what has no bytes.
+        """One round; what has expired ends whatever becomes of the claims."""
+        try:
+            await self._uploads.release_abandoned(environment)
+        except Exception:
+            await self._expire(environment)
+            raise
+        await self._expire(environment)
 
-        What is released here expires in the next round: releasing reads all that is claimed, and must not hold up this.
-        """
+    async def _expire(self, environment: Environment) -> None:
         keys = await self._uploads.expire(environment, datetime.now(UTC))
         if keys:
+            # Objects go after their tombstones: nobody can assign what has no bytes.
             log.info("uploads.expired", count=len(keys))
             await self._blobs.delete(keys)
-        await self._uploads.release_abandoned(environment)
