@@ -147,7 +147,7 @@ def _print(came: Came, as_json: bool) -> None:
 
 
 def _outcome(event: Any) -> dict[str, Any] | None:
-    """What it tells of a mutation; None for what has not our form, though somebody signed it with the secret."""
+    """What it tells of a mutation; None for what has not the form of this release, though it is signed."""
     from services.ingest.schemas_topics import Outcome, OutcomeMessage
 
     try:

@@ -59,12 +59,13 @@ class CommandHandler:
         received = replace(received, traceparent=next_traceparent(received.traceparent))
         why = Problem("internal_error", OUTCOME_CODES["internal_error"].advice)
         try:
-            await self._refuse(received, (await self._read(received)).understood, why)
+            await self._reject(received, (await self._read(received)).understood, why)
         except DependencyUnavailable:
             raise
         except Exception:
             log.exception("command.not_understood", tenant=received.tenant)
-            await self._refuse(received, Understood(), why)
+            await self._reject(received, Understood(), why)
+        await self._bury(received, why)
 
     async def _read(self, received: Received) -> Read:
         if received.kind not in ("", TYPE):
@@ -118,7 +119,13 @@ class CommandHandler:
 
     async def _refuse(self, received: Received, understood: Understood, why: Problem) -> None:
         # A kill in between: the command comes again, its rejection is there already, and the dead letter follows.
+        await self._reject(received, understood, why)
+        await self._bury(received, why)
+
+    async def _reject(self, received: Received, understood: Understood, why: Problem) -> None:
         await self._rejections.reject(received.tenant, received.value, received.traceparent, understood, why)
+
+    async def _bury(self, received: Received, why: Problem) -> None:
         async with self._letter:
             await received.dead_letter(f"{why.code}: {why.detail}")
 

@@ -65,6 +65,8 @@ class GroupedInserts:
         for document, _ in group:
             try:
                 results += await self._insert([document])
+            except DependencyUnavailable as away:
+                return results + [away] * (len(group) - len(results))
             except Exception as alone:
                 results.append(alone)
         return results

@@ -138,7 +138,7 @@ class CompletedHandler:
             inserted = await self._inbox.insert(environment, fresh)
             crash_point("notifier.entered")
             for notice in (delivery.notice for delivery in fresh):
-                if notice.mutation_id in reserved.keys() & inserted:
+                if notice.mutation_id in reserved and notice.mutation_id in inserted:
                     first = Claimed(0, notice.callback_url or "")
                     self._dispatcher.submit(pending_dispatch(notice, reserved[notice.mutation_id], first))
                     del reserved[notice.mutation_id]

@@ -65,7 +65,7 @@ async def test_beside_a_flood_every_record_still_has_an_early_one(live: Any) -> 
     flooded, quiet, empty = new_id(), new_id(), new_id()
     many = [mutation("update", flooded, n) for n in range(11, AT_ONCE + 11)]
     few = [mutation("update", quiet, n) for n in (3, 2)]
-    await live.mutations.insert_many([*many, *few])
+    await insert(live, [*many, *few])
 
     found = await early_open(live, [f"demo/candidate/{name}" for name in (flooded, quiet, empty)])
 

@@ -312,6 +312,17 @@ async def test_a_bug_in_what_was_understood_of_a_command_does_not_bring_it_back_
     assert len(stand.dead) == 1
 
 
+async def test_a_bug_around_the_dead_letter_makes_no_second_outcome_of_a_command() -> None:
+    async def dead_letter(_: str) -> None:
+        raise ValueError("a bug of ours")
+
+    stand = CommandStand()
+    received = replace(stand.received(orjson.dumps(command(callbackUrl=HOOK))), dead_letter=dead_letter)
+    with pytest.raises(ValueError, match="a bug of ours"):
+        await stand.handler.give_up(received)
+    assert [event.callback for event in stand.publisher.announced] == [True]
+
+
 class PromptProducer:
     """Acknowledges in the loop's next turn."""
 
