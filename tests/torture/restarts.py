@@ -107,7 +107,7 @@ async def _through_all(world: World, producer: AIOKafkaProducer) -> list[Write]:
 
 
 async def _sent(producer: AIOKafkaProducer, topic: str, value: bytes, key: bytes) -> None:
-    """Until it is acknowledged: a broker that is back leads no partition until its old session has ended."""
+    """Until it is acknowledged: a broker that is back knows its topics, and leads partitions, only a moment later."""
 
     async def acknowledged() -> None:
         try:
