@@ -29,8 +29,11 @@ class UploadDocument(TypedDict, total=False):
 
 
 def alive(now: datetime) -> dict[str, Any]:
-    """The filter of uploads that have not ended and whose time has not come."""
-    return {"endedAt": None, "$or": [{"expiresAt": {"$gt": now}}, {"keepUntil": {"$gt": now}}]}
+    """Whether the time of an upload has not come, as an expression; `$max` leaves out what is not set.
+
+    Not part of a filter: where a filter has an `$or` or `$expr` beside the `_id`, SecantusDB reads all uploads.
+    """
+    return {"$lt": [now, {"$max": ["$expiresAt", "$keepUntil"]}]}
 
 
 INDEXES: Final = [

@@ -1,6 +1,5 @@
-"""Group commit: inserts that arrive while one is under way go together in the next one."""
+"""Inserts that arrive while one is under way go together in the next one."""
 
-import asyncio
 from enum import Enum
 from typing import Any, Final
 
@@ -8,13 +7,12 @@ import pymongo
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
+from services.ingest.groups import Groups
 from shared.errors import DependencyUnavailable
 from shared.ledger import Document, translated
 from shared.limits import MIB
 
-BATCH: Final = 64
-BATCH_BYTES: Final = 4 * MIB  # of inline payloads
-Waiting = tuple[Document, asyncio.Future[Any]]
+GROUP_BYTES: Final = 4 * MIB  # of inline payloads
 
 
 class Inserted(Enum):
@@ -30,57 +28,11 @@ class GroupedInserts:
 
     def __init__(self, collection: AsyncCollection[Document], seconds: float) -> None:
         self._collection, self._seconds = collection, seconds
-        self._waiting: list[Waiting] = []
-        self._flusher: asyncio.Task[None] | None = None
+        self._groups: Groups[Document, Inserted] = Groups(self._insert, _inline, GROUP_BYTES)
 
     async def insert(self, document: Document) -> Inserted:
         """Insert one document. Raises DependencyUnavailable when it is unknown whether it is there."""
-        future: asyncio.Future[Inserted] = asyncio.get_running_loop().create_future()
-        self._waiting.append((document, future))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
-        return await future
-
-    async def _flush(self) -> None:
-        while self._waiting:
-            group = self._next_group()
-            try:
-                results = await self._insert([document for document, _ in group])
-            except Exception as error:
-                if isinstance(error, DependencyUnavailable):
-                    # Who waits behind an absence shares it: each group in its turn would meet it as long again.
-                    group, self._waiting = group + self._waiting, []
-                    results = [error] * len(group)
-                else:
-                    results = await self._one_by_one(group, error)
-            for (_, future), result in zip(group, results, strict=True):
-                if not future.done():
-                    future.set_result(result) if isinstance(result, Inserted) else future.set_exception(result)
-
-    async def _one_by_one(self, group: list[Waiting], error: Exception) -> list[Inserted | Exception]:
-        """A document that can't be encoded fails the whole call, also for its neighbours: each by itself then."""
-        if len(group) == 1:
-            return [error]
-        results: list[Inserted | Exception] = []
-        for document, _ in group:
-            try:
-                results += await self._insert([document])
-            except DependencyUnavailable as away:
-                return results + [away] * (len(group) - len(results))
-            except Exception as alone:
-                results.append(alone)
-        return results
-
-    def _next_group(self) -> list[Waiting]:
-        """The oldest, so few that nobody waits long for the payloads of others."""
-        weight = count = 0
-        for document, _ in self._waiting[:BATCH]:
-            weight += sum(len(entry.get("data", b"")) for entry in document.get("files", {}).values())
-            count += 1
-            if weight >= BATCH_BYTES:
-                break
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
-        return group
+        return await self._groups.call(document)
 
     async def _insert(self, documents: list[Document]) -> list[Inserted | Exception]:
         with pymongo.timeout(self._seconds):  # for both, so that a 503 comes in time
@@ -102,6 +54,10 @@ class GroupedInserts:
         """A write with unknown result is read again; what is not there yet stays unknown."""
         async with translated():
             return {found["_id"] async for found in self._collection.find({"_id": {"$in": ids}}, {"_id": 1})}
+
+
+def _inline(document: Document) -> int:
+    return sum(len(entry.get("data", b"")) for entry in document.get("files", {}).values())
 
 
 def _refusal(found: dict[str, Any]) -> Inserted | Exception:

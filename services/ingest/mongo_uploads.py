@@ -23,7 +23,7 @@ class MongoUploads:
         # The tenant's index answers the first stage; the rest is filtered.
         stages: list[Document] = [
             {"$match": {"tenant": tenant, "endedAt": None}},
-            {"$match": alive(now)},
+            {"$match": {"$expr": alive(now)}},
             {"$group": group},
         ]
         async with translated():
@@ -42,6 +42,11 @@ class MongoUploads:
 
     async def find(self, environment: str, tenant: str, upload_id: str, now: datetime) -> dict[str, Any] | None:
         """One that is alive."""
-        query = {"_id": upload_id, "tenant": tenant} | alive(now)
+        stages: list[Document] = [
+            {"$match": {"_id": upload_id, "tenant": tenant, "endedAt": None}},
+            {"$match": {"$expr": alive(now)}},
+            {"$unset": "tenant"},
+        ]
         async with translated():
-            return await self._databases[environment].uploads.find_one(query, {"tenant": 0})
+            found = await (await self._databases[environment].uploads.aggregate(stages)).to_list()
+        return found[0] if found else None

@@ -94,5 +94,5 @@ class MongoUploads:
 
 
 def _claim(name: str, mutation: Document, holder: str | None, now: datetime) -> UpdateOne:
-    free = {"_id": name, "tenant": mutation["tenant"], "claimedBy": holder} | alive(now)
-    return UpdateOne(free, {"$set": {"claimedBy": mutation["_id"]}})
+    free = {"_id": name, "tenant": mutation["tenant"], "claimedBy": holder, "endedAt": None}
+    return UpdateOne(free, [{"$set": {"claimedBy": {"$cond": [alive(now), mutation["_id"], "$claimedBy"]}}}])
