@@ -130,8 +130,8 @@ MUTANTS: Final = (
     Mutant(
         "an upload is claimed by whoever comes",
         "services/storage/uploads.py",
-        '"tenant": mutation["tenant"], "claimedBy": holder}',
-        '"tenant": mutation["tenant"]}',
+        '"tenant": mutation["tenant"], "claimedBy": holder, "endedAt": None}',
+        '"tenant": mutation["tenant"], "endedAt": None}',
         f"{KINDS}::test_of_two_assigns_of_one_upload_at_once_exactly_one_gets_it",
     ),
     Mutant(
