@@ -39,23 +39,31 @@ class Groups(Generic[T, R]):
     async def _flush(self) -> None:
         while self._waiting:
             group = self._next_group()
-            results: list[R | Exception]
             try:
-                results = await self._together([one for one, _ in group])
+                results = await self._results([one for one, _ in group])
             except DependencyUnavailable as away:
                 # Who waits behind an absence shares it: each group in its turn would meet it as long again.
                 group, self._waiting = group + self._waiting, []
                 results = [away] * len(group)
-            except Exception as error:
-                results = await self._one_by_one([one for one, _ in group], error)
+            except asyncio.CancelledError:
+                group, self._waiting = group + self._waiting, []
+                for _, future in group:  # nobody else would ever answer them
+                    future.cancel()
+                raise
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():
                     future.set_exception(result) if isinstance(result, Exception) else future.set_result(result)
 
-    async def _one_by_one(self, group: list[T], error: Exception) -> list[R | Exception]:
-        """One that can't be encoded fails the whole call, also for its neighbours: each by itself then."""
-        if len(group) == 1:
-            return [error]
+    async def _results(self, group: list[T]) -> list[R | Exception]:
+        try:
+            return await self._together(group)
+        except DependencyUnavailable:
+            raise
+        except Exception as error:
+            # One that can't be encoded fails the whole call, also for its neighbours: each by itself then.
+            return [error] if len(group) == 1 else await self._one_by_one(group)
+
+    async def _one_by_one(self, group: list[T]) -> list[R | Exception]:
         results: list[R | Exception] = []
         for one in group:
             try:

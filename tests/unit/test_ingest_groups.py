@@ -9,7 +9,8 @@ from shared.errors import DependencyUnavailable
 
 
 class Doubling:
-    """Doubles numbers, a group at a time, from when `go` is set; 13 spoils its whole call, at 666 nobody is there."""
+    """Doubles numbers, a group at a time, from when `go` is set; 13 spoils its whole call, at 666 nobody is there,
+    at 99 it is cut off."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
@@ -21,6 +22,8 @@ class Doubling:
         await self.go.wait()
         if 13 in numbers:
             raise OverflowError(13)
+        if 99 in numbers:
+            raise asyncio.CancelledError
         if 666 in numbers:
             raise DependencyUnavailable("mongodb")
         return [ValueError(each) if each < 0 else 2 * each for each in numbers]
@@ -81,3 +84,10 @@ async def test_one_who_no_longer_waits_is_no_harm_to_the_others() -> None:
     calls[1].cancel()
     double.go.set()
     assert [each for each in await asyncio.gather(*calls, return_exceptions=True) if isinstance(each, int)] == [0, 4]
+
+
+async def test_who_waits_for_a_call_that_is_cut_off_does_not_wait_for_ever() -> None:
+    double = Doubling()
+    found = await all_of(double, [99, *range(100, 200)])
+    assert {type(each) for each in found} == {asyncio.CancelledError}
+    assert len(double.calls) == 1
