@@ -1,5 +1,6 @@
 """A client of a running stack, as an integrator would write it: sends, is called back, verifies, downloads."""
 
+import asyncio
 import base64
 import hashlib
 import secrets
@@ -16,6 +17,7 @@ from deploy.demo.verification import verified
 from tests.retry import eventually
 
 Json = dict[str, Any]
+PATIENCE_SECONDS = 120.0  # of one that meets 503 again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,16 @@ class Client:
         ) as answer:
             parsed = await answer.json(content_type=None) if "json" in answer.content_type else await answer.text()
             return Answer(answer.status, answer.headers, parsed)
+
+    async def patient(self, method: str, path: str, body: Json, **headers: str) -> Answer:
+        """As `call`, for what has a key: after a 503 the same is sent again when it says, as clients do."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + PATIENCE_SECONDS
+        answer = await self.call(method, path, body, **headers)
+        while answer.status == 503 and clock() < until:
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
+            answer = await self.call(method, path, body, **headers)
+        return answer
 
     async def upload(self, *files: tuple[str, bytes, str], prefix: str = "") -> list[Json]:
         """Temporary uploads of (name, content, content type) in one request."""

@@ -14,14 +14,13 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.demo.samples import photograph
 from shared.topics import commands
-from tests.e2e.client import Answer, Client, Json, inline, person
+from tests.e2e.client import Client, Json, inline, person
 
 RECORDS = 100
 WRITES = 20  # of each record: half by HTTP, half by topic
 INITIAL_FILES = 3
 UPLOADS = 2
 SECONDS = 400.0
-PATIENCE_SECONDS = 120.0  # of a client that meets 503 again and again
 PNG = photograph()
 
 
@@ -132,18 +131,6 @@ async def created(client: Client, count: int) -> list[Record]:
     return records
 
 
-async def accepted(client: Client, method: str, path: str, payload: Json, key: str) -> Answer:
-    """A 202; where the database takes too long, the same is sent again when the 503 says, under the same key."""
-    clock = asyncio.get_running_loop().time
-    until, payload = clock() + PATIENCE_SECONDS, payload | {"callbackUrl": client.callback_url}
-    answer = await client.call(method, path, payload, Idempotency_Key=key)
-    while answer.status == 503 and clock() < until:
-        await asyncio.sleep(float(answer.headers["Retry-After"]))
-        answer = await client.call(method, path, payload, Idempotency_Key=key)
-    assert answer.status == 202, answer.body
-    return answer
-
-
 async def by_http(client: Client, record: Record, rng: random.Random) -> None:
     paths = {
         "update": ("PATCH", f"/candidates/{record.id}"),
@@ -154,7 +141,9 @@ async def by_http(client: Client, record: Record, rng: random.Random) -> None:
     for _ in range(WRITES // 2):
         key, write = record.next(rng)
         method, path = paths[write.kind]
-        answer = await accepted(client, method, path, write.payload, key)
+        body = write.payload | {"callbackUrl": client.callback_url}
+        answer = await client.patient(method, path, body, Idempotency_Key=key)
+        assert answer.status == 202, answer.body
         if write.kind == "append":
             record.removable += [file["id"] for file in answer.mutation["attachments"]]
 

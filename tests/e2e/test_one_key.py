@@ -26,18 +26,18 @@ async def test_repetitions_of_a_key_are_one_mutation_and_another_body_is_always_
 
     async def repeat(number: int) -> None:
         for n in range(REPEATS):
-            answer = await client.call("POST", "/candidates", body)
+            answer = await client.patient("POST", "/candidates", body)
             assert answer.status == 202, answer.body
             answers.append(str(answer.body))
             if n % OTHER_EVERY == 0:
-                other = await client.call("POST", "/candidates", body | {"lastName": f"{number}-{n}"})
+                other = await client.patient("POST", "/candidates", body | {"lastName": f"{number}-{n}"})
                 refusals.add((other.status, other.body["errors"][0]["code"]))
 
     await asyncio.gather(*(repeat(number) for number in range(CLIENTS)))
     assert (len(answers), len(set(answers))) == (CLIENTS * REPEATS, 1)
     assert refusals == {(422, "idempotency_key_reused")}
 
-    again = await client.call("POST", "/candidates", body)
+    again = await client.patient("POST", "/candidates", body)
     outcome = await client.outcome(again)
     assert outcome["status"] == "completed"
     expected = {again.mutation["attachments"][0]["id"]: [digest(content)]}
