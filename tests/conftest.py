@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.stacks import STACKS, Handle, running
 
+settings.register_profile("patient", deadline=None)  # one example may meet a busy machine
+settings.load_profile("patient")
 STACK = os.environ.get("STACK", "embedded")
 
 

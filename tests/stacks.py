@@ -12,17 +12,19 @@ from shared.settings import EngineSettings
 from tests.containers import container_stack
 
 Handle = dict[str, Any]
+# Of a stack on a busy machine no write is refused for want of time; how soon a gateway refuses, torture shows.
+PATIENT = {"ingest": {"ENGINE_MONGODB_TIMEOUT_SECONDS": "10"}}
 
 
 @contextmanager
 def _embedded(directory: Path, servers_only: bool) -> Iterator[Handle]:
-    with EmbeddedStack(directory, servers_only=servers_only) as stack:
+    with EmbeddedStack(directory, env=PATIENT, servers_only=servers_only) as stack:
         yield stack.handle
 
 
 @contextmanager
 def _kafka(directory: Path, servers_only: bool) -> Iterator[Handle]:
-    with EmbeddedStack(directory, broker="kafka", servers_only=servers_only) as stack:
+    with EmbeddedStack(directory, broker="kafka", env=PATIENT, servers_only=servers_only) as stack:
         yield stack.handle
 
 

@@ -81,7 +81,7 @@ class House:
 @asynccontextmanager
 async def open_house(mongodb: str) -> AsyncIterator[House]:
     """Everything wired as in the service; the database is the environment `live`."""
-    client = open_client(mongodb)
+    client = open_client(mongodb, 60.0)
     ledger, blobs, publisher = MongoLedger(client), InMemoryBlobs(), RecordingPublisher()
     uploads, traces = MongoUploads(client), MongoTraces(client)
     erasure = Erasure(ledger, traces, blobs)

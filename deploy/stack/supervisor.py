@@ -20,7 +20,7 @@ from deploy.stack.services import BUCKET, SERVICES, engine_env, health_port, ini
 from deploy.stack.state import StateDir
 
 SERVERS: Final = ("kafka", "mongodb", "s3")
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0
 BROKER_SECONDS: Final = 10.0  # how long the services may stand still while the broker gets its topics
 SERVER_TRIES: Final = 3  # a port may be lost to somebody else, a lock be held by a dying predecessor
 PAUSE_FIRST: Final = 0.2

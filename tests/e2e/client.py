@@ -50,6 +50,8 @@ class Client:
     session: aiohttp.ClientSession
     tenant: str = "demo"
     hook: str = field(default_factory=lambda: secrets.token_hex(8))
+    _taken: dict[str, list[tuple[str, Json]]] = field(default_factory=dict, init=False)
+    _verified: int = field(default=0, init=False)
 
     @property
     def key(self) -> str:
@@ -98,17 +100,19 @@ class Client:
 
     async def write(self, method: str, path: str, body: Json, **headers: str) -> Answer:
         """A write that must be accepted, with this client's callback URL."""
-        answer = await self.call(method, path, body | {"callbackUrl": self.callback_url}, **headers)
+        key = {} if "idempotencyKey" in body else {"Idempotency_Key": secrets.token_hex(8)}
+        answer = await self.patient(method, path, body | {"callbackUrl": self.callback_url}, **(key | headers))
         assert answer.status == 202, answer.body
         return answer
 
     def callbacks(self) -> dict[str, list[tuple[str, Json]]]:
         """By mutation id: (webhook-id, body) of every verified callback so far."""
-        taken: dict[str, list[tuple[str, Json]]] = {}
-        for one in self.site.receiver.callbacks.get(self.hook, []):
+        came = self.site.receiver.callbacks.get(self.hook, [])
+        for one in came[self._verified :]:  # once, while they are young enough to be right
             body = verified(one, self.secret)
-            taken.setdefault(body["data"]["mutationId"], []).append((one.webhook_id, body))
-        return taken
+            self._taken.setdefault(body["data"]["mutationId"], []).append((one.webhook_id, body))
+            self._verified += 1
+        return self._taken
 
     async def outcomes(self, mutations: Iterable[str], seconds: float = 60.0) -> dict[str, Json]:
         """`data` of the callback of each mutation, once all have come; all attempts of one have one webhook-id."""

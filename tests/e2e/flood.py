@@ -53,13 +53,13 @@ class Flood:
 
         async def accepted() -> Answer:
             try:
-                answer = await self.client.call("POST", "/candidates", body)
+                answer = await self.client.patient("POST", "/candidates", body)
             except aiohttp.ClientError as error:
                 raise AssertionError(f"no answer: {error!r}") from error
             assert answer.status == 202, answer.body
             return answer
 
-        return await eventually(accepted, seconds=60)
+        return await eventually(accepted, seconds=180)
 
     async def completed(self, at_least: int) -> None:
         """Wait until so many were called back."""

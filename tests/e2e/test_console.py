@@ -54,7 +54,7 @@ def file_id(sent: Answer, name: str) -> str:
 async def test_a_stranger_finds_why_a_file_failed_in_three_clicks(client: Client) -> None:
     sent = await one_of_two_failed(client)
     reason, advice = explained("source_not_found")
-    async with asyncio.timeout(30), visit(client.handle) as seen:
+    async with visit(client.handle) as seen, asyncio.timeout(30):
         page = seen.page
         await page.get_by_label("Admin key").fill(seen.admin)
         await seen.click("Open the console")
@@ -170,7 +170,7 @@ async def test_the_state_comes_back_after_a_restart_of_ingest(client: Client) ->
         await expect(live).to_have_text("Live")
         os.kill(ingest, signal.SIGKILL)
         await expect(live).to_have_text("Reconnecting")
-        await expect(live).to_have_text("Live")
+        await expect(live).to_have_text("Live", timeout=90_000)
         await expect(seen.page.get_by_text("under way")).to_be_visible()
 
 

@@ -152,7 +152,7 @@ async def test_nobody_follows_what_is_another_tenants_or_in_the_other_environmen
                 assert answer.body["errors"][0]["code"] == "mutation_not_found"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_followers_survive_two_restarts_of_the_gateway(client: Client) -> None:
     present(client.handle)
     async with downloading(client) as accepted:

@@ -10,6 +10,7 @@ from tests.e2e.client import Answer, Client, open_client, person
 from tests.hostile_urls import HOSTILE
 from tests.listeners import open_listeners
 from tests.retry import eventually
+from tests.stacks import PATIENT
 
 
 async def ended(client: Client, answers: list[Answer]) -> None:
@@ -26,11 +27,11 @@ async def ended(client: Client, answers: list[Answer]) -> None:
         await eventually(over, seconds=90)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_hostile_urls_are_refused_and_nothing_is_dialled(tmp_path: Path) -> None:
     answers: dict[tuple[str, str], Answer] = {}
     async with (
-        EmbeddedStack(tmp_path, allow_loopback=False) as stack,
+        EmbeddedStack(tmp_path, env=PATIENT, allow_loopback=False) as stack,
         open_client(stack.handle) as client,
         open_listeners() as listeners,
     ):

@@ -25,7 +25,7 @@ def processes(handle: Json) -> dict[str, int]:
     return present
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("service", ["ingest", "fetcher", "storage", "notifier"])
 async def test_killed_service_loses_nothing_and_does_nothing_twice(client: Client, service: str) -> None:
     before = processes(client.handle)[service]
@@ -43,7 +43,7 @@ async def test_killed_service_loses_nothing_and_does_nothing_twice(client: Clien
     await eventually(restarted)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_killed_ingest_accepts_every_command_once(client: Client) -> None:
     before = processes(client.handle)["ingest"]
     note = inline("note.txt", b"A note about a test person.", "text/plain")
@@ -63,7 +63,7 @@ async def test_killed_ingest_accepts_every_command_once(client: Client) -> None:
     assert len({outcome["mutationId"] for outcome in ended}) == MUTATIONS
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_killed_broker_stops_no_request_and_commands_are_taken_again_when_it_is_back(client: Client) -> None:
     before = processes(client.handle)["kafka"]
     os.kill(before, signal.SIGKILL)

@@ -18,7 +18,7 @@ from tests.e2e.client import Client, open_client, person
 from tests.e2e.flood import Flood
 from tests.retry import eventually
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 NOTICE_SECONDS = 3
 
 

@@ -142,6 +142,7 @@ async def by_http(client: Client, record: Record, rng: random.Random) -> None:
         key, write = record.next(rng)
         method, path = paths[write.kind]
         body = write.payload | {"callbackUrl": client.callback_url}
+        client.callbacks()
         answer = await client.patient(method, path, body, Idempotency_Key=key)
         assert answer.status == 202, answer.body
         if write.kind == "append":

@@ -23,6 +23,7 @@ from shared.search import search_keys
 from tests.conftest import STACK
 from tests.e2e.fuzz_hooks import KNOWN, KNOWN_KEY
 from tests.factories import mutation
+from tests.stacks import PATIENT
 
 CASES = int(os.environ.get("ENGINE_FUZZ_CASES", "0"))
 SEED = int(os.environ.get("ENGINE_FUZZ_SEED") or secrets.randbelow(2**32))
@@ -47,7 +48,9 @@ async def still(tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
     if STACK not in ("embedded", "kafka"):
         pytest.skip("needs a stack without fetcher and notifier: STACK=embedded|kafka")
     broker: Any = {"embedded": "tansu", "kafka": "kafka"}[STACK]
-    async with EmbeddedStack(tmp_path / "stack", allow_loopback=False, broker=broker, services=("ingest",)) as stack:
+    async with EmbeddedStack(
+        tmp_path / "stack", allow_loopback=False, broker=broker, env=PATIENT, services=("ingest",)
+    ) as stack:
         assert fenced(stack.handle)
         await put_something_to_read(stack.handle["mongodb"])
         yield stack.handle

@@ -10,6 +10,7 @@ from deploy.demo.samples import curriculum_vitae
 from deploy.stack import EmbeddedStack
 from tests.e2e.client import Answer, Client, inline, open_client, person
 from tests.retry import eventually
+from tests.stacks import PATIENT
 
 CANDIDATES = 20
 
@@ -36,10 +37,10 @@ async def open_mutations(client: Client) -> list[Answer]:
     return creates + appends
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", ["stopped", "killed"])
 async def test_open_mutations_survive_a_restart_of_everything(tmp_path: Path, way: str) -> None:
-    first = EmbeddedStack(tmp_path)
+    first = EmbeddedStack(tmp_path, env=PATIENT)
     first.start()
     try:
         async with open_client(first.handle) as client:
@@ -50,7 +51,7 @@ async def test_open_mutations_survive_a_restart_of_everything(tmp_path: Path, wa
             assert not client.callbacks()
             client.site.origin.gate.set()
 
-            with EmbeddedStack(tmp_path) as second:
+            with EmbeddedStack(tmp_path, env=PATIENT) as second:
                 client.handle = second.handle
                 outcomes = await client.outcomes((one.mutation["mutationId"] for one in waiting), seconds=120)
                 assert {outcome["status"] for outcome in outcomes.values()} == {"completed"}

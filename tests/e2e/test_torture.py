@@ -10,7 +10,7 @@ from tests.conftest import STACK
 from tests.torture.scenario import Run, Scenario
 from tests.torture.table import SCENARIOS
 
-SECONDS = 240
+SECONDS = 900
 
 
 def played(scenario: Scenario) -> object:

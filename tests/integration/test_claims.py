@@ -26,7 +26,7 @@ from tests.torture.proxy import Mode, Proxy
 @pytest_asyncio.fixture
 async def gateways(servers: dict[str, Any]) -> AsyncIterator[list[MongoLedger]]:
     clients = [open_client(servers["mongodb"]) for _ in range(3)]
-    yield [MongoLedger(client) for client in clients]
+    yield [MongoLedger(client, 10.0) for client in clients]
     for client in clients:
         await client.close()
 
@@ -284,12 +284,15 @@ def _array(key: str, size: int = 3) -> tuple[Any, list[Any]]:
     return head, members
 
 
-async def test_claims_that_wait_for_an_absent_database_fail_together(servers: dict[str, Any]) -> None:
+async def test_claims_that_wait_for_an_absent_database_fail_together(
+    servers: dict[str, Any], gateways: list[MongoLedger]
+) -> None:
     seconds = 1.0
     async with Proxy("127.0.0.1", urlsplit(servers["mongodb"]).port or 27017) as proxy:
         client = open_client(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true", seconds)
         gateway, record = MongoLedger(client, seconds), new_id()
-        await gateway.claim("live", *unplaced("create", record))
+        await gateways[0].claim("live", *unplaced("create", record))
+        await gateway.find("live", "demo", record)  # it is connected
         await proxy.switch(Mode.SILENT)
         clock = asyncio.get_running_loop().time
         began = clock()

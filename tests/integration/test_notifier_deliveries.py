@@ -112,7 +112,7 @@ async def test_two_notifiers_never_lease_the_same_delivery(place: Place) -> None
 
 
 async def test_a_dead_notifiers_work_is_taken_over_when_its_lease_runs_out(place: Place) -> None:
-    await place.deliveries("dead", lease_seconds=1.3).insert("live", [new("m1", leased=True)])
+    await place.deliveries("dead", lease_seconds=3.0).insert("live", [new("m1", leased=True)])
     other = place.deliveries("other")
     assert await other.claim("live", ["m1"]) == {}
     claimed: dict[str, Claimed] = {}

@@ -146,7 +146,7 @@ async def test_slowness_before_the_status_is_a_time_out(slow: Raw) -> None:
 )
 async def test_slowness_after_the_status_takes_nothing_from_it(slow: Raw) -> None:
     async with receiver(slow) as url:
-        found = await attempt(url, seconds=1.0)
+        found = await attempt(url, seconds=2.0)
     assert (found.status, found.error) == (200, None)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from deploy.demo.samples import curriculum_vitae
 from deploy.stack import EmbeddedStack
 from tests.e2e.client import Client, Json, open_client, person
+from tests.stacks import PATIENT
 from tests.torture import neighbours
 from tests.torture.delays import NOTE, in_ms, steadily, watched
 from tests.torture.neighbours import Amount
@@ -70,7 +71,7 @@ async def play(run: Run) -> Findings:
     """See the module."""
     findings = Findings()
     async with (
-        EmbeddedStack(run.directory, broker=run.broker) as stack,
+        EmbeddedStack(run.directory, broker=run.broker, env=PATIENT if run.short else {}) as stack,
         open_client(stack.handle, "demo") as demo,
         open_client(stack.handle, "other") as other,
     ):

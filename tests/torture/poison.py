@@ -26,6 +26,7 @@ from shared.outbox import LONGEST_PAUSE_SECONDS
 from tests.e2e.client import Client, Json, open_client, person
 from tests.odd_records import ODD_HEADER, odd_batch
 from tests.retry import eventually
+from tests.stacks import PATIENT
 from tests.torture.delays import Watched, in_ms, steadily, watched
 from tests.torture.facts import TERMINAL
 from tests.torture.scenario import Findings, Run
@@ -237,7 +238,7 @@ async def _long(run: Run, poisoner: Poisoner, findings: Findings) -> None:
 async def play(run: Run) -> Findings:
     """See the module."""
     findings = Findings()
-    env = {"ingest": {"ENGINE_RELAY_SECONDS": "2"}} if run.short else {}
+    env = {"ingest": PATIENT["ingest"] | {"ENGINE_RELAY_SECONDS": "2"}} if run.short else {}
     async with EmbeddedStack(run.directory, broker=run.broker, env=env) as stack, open_client(stack.handle) as client:
         before = stack.handle["processes"]
         async with open_poisoner(client) as poisoner:

@@ -16,6 +16,7 @@ from deploy.stack import EmbeddedStack
 from tests.e2e.client import Client, Json, open_client, person
 from tests.e2e.raw_http import CLOSED_WITHIN, Wire
 from tests.e2e.slow_clients import SLOW, drip, never_read
+from tests.stacks import PATIENT
 from tests.torture.delays import in_ms
 from tests.torture.scenario import Findings, Run
 
@@ -112,7 +113,8 @@ async def play(run: Run) -> Findings:
     alone: list[float] = []
     beside: list[float] = []
     held: list[Held] = []
-    stack = EmbeddedStack(run.directory, broker=run.broker, services=["ingest"])
+    env = PATIENT if run.short else {}
+    stack = EmbeddedStack(run.directory, broker=run.broker, env=env, services=["ingest"])
     with ProcessPoolExecutor(1, get_context("spawn")) as elsewhere:
         async with stack, open_client(stack.handle) as client:
             loop = asyncio.get_running_loop()
