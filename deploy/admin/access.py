@@ -19,6 +19,7 @@ from shared.tenant_registry import Issued, NoSealingKey, NotRegistered, TenantRe
 from shared.tenant_topics import KafkaTopics
 
 KEY_OR_ID: Final = re.compile(r"(?:me_)?([0-9a-f]{16})(?:_.*)?")
+TOPICS_SECONDS: Final = 10.0  # somebody waits at a terminal, no gateway's client
 T = TypeVar("T")
 
 
@@ -165,7 +166,7 @@ def _on_registry(ctx: typer.Context, work: Callable[[TenantRegistry], Awaitable[
 def _topics_missing(settings: EngineSettings, tenant: str) -> str:
     """Why they are not there; empty when they are."""
     try:
-        asyncio.run(KafkaTopics(settings).ensure_tenant(tenant))
+        asyncio.run(KafkaTopics(settings, TOPICS_SECONDS).ensure_tenant(tenant))
     except DependencyUnavailable as error:
         return str(error)
     return ""

@@ -19,8 +19,12 @@ Json = dict[str, Any]
 async def tenant(client: Client) -> Client:
     """A client of a tenant that was made just now, over HTTP."""
     name = f"t-{secrets.token_hex(6)}"
-    made = await administer(client, "POST", "", {"name": name})
-    assert made["topics"] == "ready"
+
+    async def ready() -> None:
+        made = await administer(client, "POST", "", {"name": name})
+        assert made["topics"] == "ready"
+
+    await eventually(ready)
     key = await administer(client, "POST", f"/{name}/keys")
     secret = await administer(client, "POST", f"/{name}/secrets")
     tenants = {name: {"apiKey": key["key"], "webhookSecret": secret["secret"]}}

@@ -142,7 +142,7 @@ async def test_topic_of_a_new_tenant_is_consumed_without_a_restart(stack: dict[s
     tenant = f"new-{secrets.token_hex(6)}"
     async with open_client(stack["mongodb"]) as mongo:
         await TenantRegistry(open_database(mongo, CONTROL_DATABASE)).create_tenant(tenant)
-    await KafkaTopics(EngineSettings(kafka_bootstrap=stack["kafka"])).ensure(topics.tenant_topics(tenant))
+    await KafkaTopics(EngineSettings(kafka_bootstrap=stack["kafka"]), 30.0).ensure(topics.tenant_topics(tenant))
     async with open_upstream(stack, tenant) as upstream:
         sent = command(payload=person())
         await upstream.send(sent)

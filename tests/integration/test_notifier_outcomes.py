@@ -60,7 +60,7 @@ def tenant() -> str:
 
 async def test_a_missing_topic_is_made_and_the_callbacks_body_arrives(servers: Handle, publisher: Publisher) -> None:
     name = tenant()
-    outcomes = KafkaOutcomes(publisher, KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"])))
+    outcomes = KafkaOutcomes(publisher, KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"]), 30.0))
     assert await outcomes.publish([outcome("m1", name), outcome("m2", name)]) == {"m1", "m2"}
     consumer = AIOKafkaConsumer(
         topics.outcomes(name), bootstrap_servers=servers["kafka"], auto_offset_reset="earliest", group_id=None
@@ -75,7 +75,7 @@ async def test_a_missing_topic_is_made_and_the_callbacks_body_arrives(servers: H
 
 
 async def test_making_a_topic_that_is_there_is_void(servers: Handle) -> None:
-    made, specs = KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"])), topics.tenant_topics(tenant())
+    made, specs = KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"]), 30.0), topics.tenant_topics(tenant())
     await made.ensure(specs)
     await made.ensure(specs)
 
@@ -84,7 +84,7 @@ async def test_a_topic_that_cannot_be_made_blocks_no_other_and_is_left_alone_for
     servers: Handle, publisher: Publisher
 ) -> None:
     clock, good = Clock(), tenant()
-    made = ForbiddenTopics(KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"])), "forbidden")
+    made = ForbiddenTopics(KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"]), 30.0), "forbidden")
     outcomes = KafkaOutcomes(publisher, made, clock)
     batch = [outcome("m1", "forbidden"), outcome("m2", good)]
     assert await outcomes.publish(batch) == {"m2"}

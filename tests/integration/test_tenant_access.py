@@ -33,7 +33,7 @@ async def test_init_lets_each_tenant_use_its_own_topics_only(servers: dict[str, 
 
 
 async def test_rules_of_a_tenant_are_set_again_without_doubling(servers: dict[str, Any]) -> None:
-    made, tenant = KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"])), f"new-{secrets.token_hex(6)}"
+    made, tenant = KafkaTopics(EngineSettings(kafka_bootstrap=servers["kafka"]), 30.0), f"new-{secrets.token_hex(6)}"
     for _ in range(2):
         await made.ensure_tenant(tenant)
     expected = sorted(rules(tenant)) if await _guarded(servers) else []
