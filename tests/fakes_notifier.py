@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from services.notifier.dispatch import Answer, Claimed, Due, Lane, NewDelivery, Notice, PendingDispatch
@@ -14,6 +14,7 @@ from shared.events import Environment, MutationCompleted, Place
 
 T = TypeVar("T")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EXPIRES = datetime(2126, 3, 1, tzinfo=UTC)  # what is over, a database deletes in the middle of a test
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 URL = "https://hooks.example.com/in"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -27,7 +28,7 @@ def notice(mutation: str = "m1", **changed: Any) -> Notice:
         tenant="acme",
         outcome={"mutationId": mutation, "status": "completed", "sequence": 1},
         ended_at=NOW,
-        expire_at=NOW + timedelta(days=90),
+        expire_at=EXPIRES,
         callback_url=URL,
         traceparent=TRACE,
         owed=True,
@@ -54,7 +55,7 @@ def pending(delivery: str = "m1", lane: Lane | None = None, made: int = 0, **cha
     """An attempt to make."""
     at = lane or Lane("acme", "hooks.example.com")
     url = f"https://{at.host}/in"
-    plain = PendingDispatch(delivery, "live", at, made, url, b'{"test":1}', TRACE, NOW + timedelta(days=90))
+    plain = PendingDispatch(delivery, "live", at, made, url, b'{"test":1}', TRACE, EXPIRES)
     return replace(plain, **changed)
 
 

@@ -24,7 +24,7 @@ from services.notifier.dispatch import (
 from services.notifier.ledger import MongoLedger
 from shared.errors import DependencyUnavailable
 from shared.ledger import Client, Database, Document, create_indexes, open_client, open_database
-from tests.fakes_notifier import NOW, URL, notice, pending
+from tests.fakes_notifier import EXPIRES, NOW, URL, notice, pending
 from tests.stacks import Handle
 
 HOST, OTHER = Lane("acme", "hooks.example.com"), Lane("acme", "other.example.com")
@@ -228,7 +228,7 @@ async def test_results_of_both_environments_go_to_their_own_database(place: Plac
 
 
 async def test_the_ledger_is_read_where_a_mutation_has_ended_and_its_debt_cleared_once(place: Place) -> None:
-    ended = {"tenant": "acme", "outcome": {"status": "failed"}, "endedAt": NOW, "expireAt": NOW, "traceparent": "t"}
+    ended = {"tenant": "acme", "outcome": {"status": "failed"}, "endedAt": NOW, "expireAt": EXPIRES, "traceparent": "t"}
     await place.databases["live"].mutations.insert_many(
         [
             {"_id": "m1", "key": "m1", **ended, "owed": True, "callbackUrl": URL},

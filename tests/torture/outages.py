@@ -67,7 +67,7 @@ class NotingClient(Client):
 
 def noting(client: Client) -> NotingClient:
     """The same client, which keeps refusals."""
-    made = NotingClient(**vars(client))
+    made = NotingClient(client.handle, client.site, client.session, client.tenant, client.hook)
     made.refusals = []
     return made
 
